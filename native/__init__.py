@@ -1,0 +1,1 @@
+"""Compiled kernels on plain buffers, and their NumPy twins in :mod:`native.reference`."""

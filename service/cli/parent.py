@@ -1,0 +1,81 @@
+"""What a server process does about the process that started it: waits for its word, and does not outlive it."""
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from typing import Final
+
+__all__ = ["GRACE_SECONDS", "follow_parent", "guard_forks", "listen_to_signals"]
+
+# Requests in flight get this long after SIGTERM.
+GRACE_SECONDS: Final = 30
+
+_POLL_SECONDS: Final = 0.5
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+logger = logging.getLogger(__name__)
+
+
+def listen_to_signals() -> None:
+    """Unblock the signals that end or replace the server's processes.
+
+    What started us may have blocked them for itself, and a mask is inherited: they would wait for ever.
+    """
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_SIGNALS, signal.SIGHUP))
+
+
+def guard_forks() -> None:
+    """Let every process forked from now on end on SIGTERM from its first moment.
+
+    It begins with its parent's handlers, which would swallow the one SIGTERM that it gets; the parent would then wait
+    out the whole time that requests have to finish. Where processes are not forked there is nothing to do.
+    """
+    if hasattr(os, "register_at_fork"):
+        # Blocked in between: what comes before the child has set its own handling then waits for it.
+        os.register_at_fork(before=_block, after_in_parent=_unblock, after_in_child=_begin)
+
+
+def follow_parent() -> None:
+    """Begin as a server process: take signals, and end when the parent is gone, killed perhaps.
+
+    Does nothing outside a process of :mod:`multiprocessing`.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None or parent.pid is None:
+        return
+    _take_signals()
+    threading.Thread(target=_end_after, args=(parent.pid,), name="parent", daemon=True).start()
+
+
+def _take_signals() -> None:
+    """The handling until the server sets its own."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # From a terminal it goes to every process at once; the parent is the one to act on it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _begin() -> None:
+    _take_signals()
+    _unblock()
+
+
+def _block() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+
+
+def _unblock() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+
+
+def _end_after(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_POLL_SECONDS)
+    logger.error("the main process is gone: this one finishes what it has begun and ends")
+    os.kill(os.getpid(), signal.SIGTERM)
+    # Nobody else is left to lose patience.
+    time.sleep(GRACE_SECONDS)
+    os._exit(1)

@@ -1,0 +1,1 @@
+"""HTTP handlers: read the request, call one thing, answer."""

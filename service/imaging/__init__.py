@@ -1,0 +1,1 @@
+"""Bytes to upright pixels and back: probe, decode, mask, convert, encode."""

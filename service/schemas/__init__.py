@@ -1,0 +1,1 @@
+"""Wire structs: what clients send and receive, one module per resource."""

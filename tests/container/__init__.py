@@ -1,0 +1,1 @@
+"""The container and the packages, made without a container engine."""

@@ -1,0 +1,1 @@
+"""Tests of the compiled kernels and their NumPy twins."""

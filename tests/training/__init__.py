@@ -1,0 +1,1 @@
+"""The training code; what needs PyTorch is in ``network``, run by ``make test-training``."""

@@ -1,0 +1,68 @@
+"""Composed views and their labels."""
+
+import random
+
+import numpy as np
+import pytest
+
+from tests.training.support import labelled_folder
+from training import geometry
+from training.geometry import View
+from training.labels import read_labels
+from training.pool import Pool
+from training.scenes import compose
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
+    folder = tmp_path_factory.mktemp("scenes")
+    return Pool(read_labels(labelled_folder(folder / "faces"), None), folder / "cache")
+
+
+def test_views_keep_their_promises(pool: Pool) -> None:
+    rng = random.Random(4)
+    faces = 0
+    for size in (64, 160) * 150:
+        view = compose(pool, rng, size)
+        assert view.pixels.shape == (size, size, 3)
+        assert view.pixels.dtype == np.uint8
+        assert view.faces.dtype == view.ignore.dtype == np.float32
+        for boxes in (view.faces[:, :4], view.ignore):
+            assert (boxes >= -0.01).all()
+            assert (boxes <= size + 0.01).all()
+            assert (boxes[:, 2:] > boxes[:, :2]).all()
+        assert (np.sqrt((view.faces[:, 2:4] - view.faces[:, :2]).prod(1)) >= 6).all()
+        faces += len(view.faces)
+    assert faces > 300
+
+
+def test_the_same_seed_gives_the_same_view(pool: Pool) -> None:
+    for seed in range(12):
+        first, second = compose(pool, random.Random(seed), 96), compose(pool, random.Random(seed), 96)
+        assert np.array_equal(first.pixels, second.pixels)
+        assert np.array_equal(first.faces, second.faces)
+
+
+def test_labels_move_with_their_pixels() -> None:
+    """A bright spot stays where its landmark says after a mirror and after a move."""
+    pixels = np.zeros((40, 60, 3), np.uint8)
+    pixels[12, 20] = 255
+    face = np.array([[10, 5, 30, 25, 20, 12, 26, 12, 22, 16, 20, 20, 26, 20]], np.float32)
+    mirrored = geometry.mirror(View(pixels, face, geometry.no_boxes()))
+    y, x = np.argwhere(mirrored.pixels[..., 0] == 255)[0]
+    assert (x, y) == (39, 12)
+    # The left eye of the mirrored face is the former right one; the spot was on the left one.
+    assert mirrored.faces[0, 6:8].tolist() == [40, 12]
+    assert mirrored.faces[0, :4].tolist() == [30, 5, 50, 25]
+    matrix = np.array([[0, -2, 100], [2, 0, 7]], np.float32)  # a quarter turn, twice as large
+    moved, _ = geometry.move(face, geometry.no_boxes(), matrix, 2.0)
+    assert moved[0, 4:6].tolist() == [100 - 2 * 12, 2 * 20 + 7]
+    assert (moved[0, 2:4] - moved[0, :2]).tolist() == [40, 40]
+
+
+def test_a_face_cut_in_half_is_ignored_and_a_sliver_is_gone() -> None:
+    faces = np.zeros((3, 14), np.float32)
+    faces[:, :4] = np.array([[0, 0, 20, 20], [-15, 0, 5, 20], [-19.9, 0, 0.1, 20]])
+    kept, ignored = geometry.clip(faces, geometry.no_boxes(), (0, 0, 50, 50))
+    assert kept[:, :4].tolist() == [[0, 0, 20, 20]]
+    assert ignored.tolist() == [[0, 0, 5, 20]]

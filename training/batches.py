@@ -1,0 +1,100 @@
+"""Batches of composed views with their anchors assigned, made by worker processes."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset, get_worker_info
+
+from training.anchors import anchors, assign
+from training.labels import Picture
+from training.pool import Pool
+from training.scenes import compose
+
+__all__ = ["Batch", "Batches"]
+
+_LARGE_VIEW = 512
+_LARGE_SHARE = 0.4
+"""A batch of large views has this share of the others' count, for about the same pixels."""
+
+
+class Batch(NamedTuple):
+    """Views and what the network should say of them."""
+
+    pixels: Tensor
+    """(B, S, S, 3), uint8, BGR."""
+    positive: Tensor
+    """(P,), the positive anchors' indices in the flattened (B, N)."""
+    boxes: Tensor
+    """(P, 4), their faces, pixels."""
+    landmarks: Tensor
+    """(P, 10), NaN where unknown."""
+    counted: Tensor
+    """(B, N), bool: anchors that give a score loss."""
+
+
+class Batches(IterableDataset[Batch]):
+    """An endless stream of batches; each worker draws its own."""
+
+    def __init__(
+        self,
+        pictures: list[Picture],
+        cache: Path,
+        seed: str,
+        count: int,
+        size: int,
+        large: float,
+        rank: int = 0,
+    ) -> None:
+        """Compose views of ``pictures``: ``count`` of ``size`` pixels, or fewer of 512 with a chance of ``large``.
+
+        Streams of one seed and different ranks differ in their views and agree in the order of their sizes.
+        """
+        self.pictures, self.cache, self.seed, self.rank = pictures, cache, seed, rank
+        self.count, self.size, self.large = count, size, large
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker = get_worker_info()
+        worker_id = worker.id if worker else 0
+        sizes = random.Random(f"{self.seed}/{worker_id}")
+        rng = random.Random(f"{self.seed}/{worker_id}/{self.rank}")
+        cv2.setNumThreads(1)
+        torch.set_num_threads(1)
+        pool = Pool(self.pictures, self.cache)
+        while True:
+            if sizes.random() < self.large:
+                yield _batch(pool, rng, _LARGE_VIEW, max(2, round(self.count * _LARGE_SHARE)))
+            else:
+                yield _batch(pool, rng, self.size, self.count)
+
+
+def _batch(pool: Pool, rng: random.Random, size: int, count: int) -> Batch:
+    boxes, _ = anchors(size)
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    pixels = np.empty((count, size, size, 3), np.uint8)
+    counted = np.ones((count, len(boxes)), bool)
+    positive, targets, landmarks = [], [], []
+    for index in range(count):
+        view = compose(pool, rng, size)
+        pixels[index] = view.pixels
+        owner = assign(size, view.faces[:, :4])
+        for box in view.ignore:
+            margin = max(2.0, 0.15 * float(box[2] - box[0]))
+            near = (centres >= box[:2] - margin).all(1) & (centres <= box[2:] + margin).all(1)
+            counted[index, near & (owner < 0)] = False
+        mine = np.flatnonzero(owner >= 0)
+        positive.append(mine + index * len(boxes))
+        targets.append(view.faces[owner[mine], :4])
+        landmarks.append(view.faces[owner[mine], 4:])
+    return Batch(
+        torch.from_numpy(pixels),
+        torch.from_numpy(np.concatenate(positive)),
+        torch.from_numpy(np.concatenate(targets)),
+        torch.from_numpy(np.concatenate(landmarks)),
+        torch.from_numpy(counted),
+    )

@@ -1,0 +1,190 @@
+"""Compare ONNX face detectors on a labelled folder: ``python -m training.evaluate FOLDER MODEL...``.
+
+Every SCRFD-shaped file runs through the service's own detector, YuNet through OpenCV's; each picture is enlarged or
+reduced to fit the input. Sizes are those of the faces in the input, so that they mean the same for every picture.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.table import Table
+
+from service.detection.detector import DetectionOptions, Detector
+from service.detection.registry import ModelFile
+from service.errors import ModelError
+from training.labels import Picture, read_labels, split
+from training.metrics import (
+    Detections,
+    Truth,
+    average_precision,
+    match,
+    precision_recall,
+    recall_at_false_positives,
+)
+
+__all__ = ["evaluate", "finder", "main"]
+
+Finder: TypeAlias = Callable[[npt.NDArray[np.uint8]], Detections]
+Figures: TypeAlias = dict[str, Any]
+
+SIZES = ((0, 8), (8, 16), (16, 32), (32, 64), (64, 128), (128, 1024))
+_SMALLEST_FACE = 8.0
+"""Smaller ones (pixels of the input) have their own column and count nowhere else: their labels are not sure."""
+_LOWEST_SCORE = 0.02
+_NMS = 0.4
+_FALSE_POSITIVES = (0.1, 1.0)
+
+
+def finder(path: Path, size: int) -> Finder:
+    """Return what finds faces with a file at an input of ``size`` pixels.
+
+    Raises:
+        ModelError: the file is no SCRFD or YuNet detector.
+    """
+    try:
+        detector = Detector(ModelFile(name=path.stem, path=path, entry=None), det_size=size)
+    except ModelError:
+        if "yunet" not in path.stem:
+            raise
+        return _yunet(path, size)
+    options = DetectionOptions(confidence=_LOWEST_SCORE, nms_threshold=_NMS)
+
+    def find(image: npt.NDArray[np.uint8]) -> Detections:
+        faces = detector.detect(image, image.shape[1], image.shape[0], options).faces
+        return Detections(faces[:, :4], faces[:, 4], faces[:, 5:15] if faces.shape[1] >= 15 else None)
+
+    return find
+
+
+def _yunet(path: Path, size: int) -> Finder:
+    network = cv2.FaceDetectorYN.create(str(path), "", (size, size), _LOWEST_SCORE, _NMS, 5000)
+
+    def find(image: npt.NDArray[np.uint8]) -> Detections:
+        height, width = image.shape[:2]
+        scale = size / max(height, width)
+        small = cv2.resize(image, (round(width * scale), round(height * scale)))
+        network.setInputSize((small.shape[1], small.shape[0]))
+        rows = network.detect(small)[1]
+        rows = np.zeros((0, 15), np.float32) if rows is None else rows
+        boxes = np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:4]], 1) / scale
+        # YuNet calls the person's right eye the first landmark; in the picture that is the left one.
+        return Detections(
+            boxes.astype(np.float32),
+            rows[:, 14].astype(np.float32),
+            (rows[:, 4:14] / scale).astype(np.float32),
+        )
+
+    return find
+
+
+def evaluate(find: Finder, pictures: list[Picture], size: int, threshold: float = 0.5) -> Figures:
+    """Return the figures of one detector on labelled pictures."""
+    pairs, seconds = [], []
+    for picture in pictures:
+        image = np.asarray(cv2.imread(str(picture.file), cv2.IMREAD_COLOR), np.uint8)
+        started = time.perf_counter()
+        found = find(image)
+        seconds.append(time.perf_counter() - started)
+        pairs.append(_in_input(found, picture, size))
+    every = match(pairs, _SMALLEST_FACE)
+    precision, recall = precision_recall(every, threshold)
+    best = precision_recall(every, 0.0)[1]
+    kept = every.scores >= threshold
+    return {
+        "pictures": every.pictures,
+        "faces": every.faces,
+        "ap": average_precision(every),
+        "ap_by_size": {f"{low}-{high}": average_precision(match(pairs, low, high)) for low, high in SIZES},
+        "precision": precision,
+        "recall": recall,
+        "recall_of_best": recall / best if best else float("nan"),
+        "recall_at_fp": {str(fp): recall_at_false_positives(every, fp) for fp in _FALSE_POSITIVES},
+        "landmark_error": _mean(every.landmark_errors[kept]),
+        "median_ms": statistics.median(seconds) * 1e3,
+        "threshold_at_97_percent": _threshold(every.scores[every.correct], 0.97),
+    }
+
+
+def _in_input(found: Detections, picture: Picture, size: int) -> tuple[Detections, Truth]:
+    """Both in pixels of the network's input."""
+    scale = size / max(picture.width, picture.height)
+    landmarks = None if found.landmarks is None else found.landmarks * scale
+    return (
+        Detections(found.boxes * scale, found.scores, landmarks),
+        Truth(picture.faces[:, :4] * scale, picture.faces[:, 4:] * scale, picture.ignore * scale),
+    )
+
+
+def _mean(values: npt.NDArray[np.float32]) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
+
+
+def _threshold(scores: npt.NDArray[np.float32], share: float) -> float:
+    """The score that ``share`` of the found faces reach."""
+    return float(np.quantile(scores, 1 - share)) if len(scores) else float("nan")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Evaluate and print a table, best AP first."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="labels.jsonl and images/")
+    parser.add_argument("models", type=Path, nargs="+", help="ONNX files")
+    parser.add_argument(
+        "--all", action="store_true", help="all pictures; otherwise the validation sources only"
+    )
+    parser.add_argument("--size", type=int, default=640, help="side of the input, pixels")
+    parser.add_argument("--threshold", type=float, default=0.5)
+    parser.add_argument("--json", type=Path, help="write the figures here too")
+    options = parser.parse_args(arguments)
+    cv2.setNumThreads(1)
+    pictures = read_labels(options.folder)
+    if not options.all:
+        pictures = split(pictures)[1] or parser.error("no picture is of a validation source; give --all")
+    figures = {
+        path.stem: evaluate(finder(path, options.size), pictures, options.size, options.threshold)
+        for path in options.models
+    }
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    Console(width=200).print(_table(figures, options.threshold))
+
+
+def _table(figures: dict[str, Figures], threshold: float) -> Table:
+    table = Table(title=f"AP at IoU 0.5; precision and recall at {threshold}")
+    for heading in (
+        "model",
+        "AP",
+        *(f"{low}-{high} px" for low, high in SIZES),
+        "precision",
+        "recall",
+        "of its best",
+    ):
+        table.add_column(heading, justify="left" if heading == "model" else "right")
+    for heading in (*(f"recall, {fp:g} FP" for fp in _FALSE_POSITIVES), "landmarks", "ms", "97 % at"):
+        table.add_column(heading, justify="right")
+    for name, row in sorted(figures.items(), key=lambda item: -item[1]["ap"]):
+        values = [
+            row["ap"],
+            *row["ap_by_size"].values(),
+            row["precision"],
+            row["recall"],
+            row["recall_of_best"],
+        ]
+        values += [*row["recall_at_fp"].values(), row["landmark_error"]]
+        cells = [f"{value:.3f}" for value in values]
+        table.add_row(name, *cells, f"{row['median_ms']:.1f}", f"{row['threshold_at_97_percent']:.2f}")
+    return table
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Write a training state as an ONNX file with SCRFD's nine outputs: ``python -m training.export STATE FILE``."""
+
+import argparse
+import copy
+import warnings
+from pathlib import Path
+
+import onnx
+import torch
+from torch import nn
+
+from training.anchors import STRIDES
+from training.model import FaceDetector, fuse
+
+__all__ = ["export", "main"]
+
+_OPSET = 17
+_KINDS = ("score", "bbox", "kps")
+_TRACED = 64
+
+
+def export(network: FaceDetector, file: Path, metadata: dict[str, str], score_shift: float = 0.0) -> None:
+    """Write ``network`` as float32 ONNX of free input size, batch norm folded, with ``metadata`` inside.
+
+    ``score_shift`` is added to the scores' logits, so that the threshold 0.5 is where the calibration put it.
+    Input ``input`` (1, 3, H, W), multiples of 32, RGB, (x - 127.5) / 128; outputs ``score_8`` .. ``kps_32``.
+    """
+    network = fuse(copy.deepcopy(network).eval()).to(memory_format=torch.contiguous_format)
+    with torch.no_grad():
+        for head in network.heads:
+            bias = head.score.bias
+            assert isinstance(bias, nn.Parameter)
+            bias += score_shift
+    names = [f"{kind}_{stride}" for kind in _KINDS for stride in STRIDES]
+    with warnings.catch_warnings():
+        # The older exporter writes the plainer graph: no shape arithmetic for a free input size.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        _write(_PerLevel(network).eval(), file, names)
+    model = onnx.load(file)
+    model.producer_name, model.producer_version = "face-api", ""
+    onnx.helper.set_model_props(model, metadata)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, file)
+
+
+def _write(network: nn.Module, file: Path, names: list[str]) -> None:
+    torch.onnx.export(
+        network,
+        (torch.zeros(1, 3, _TRACED, _TRACED),),
+        str(file),
+        input_names=["input"],
+        output_names=names,
+        opset_version=_OPSET,
+        dynamic_axes={"input": {2: "height", 3: "width"}, **{name: {0: f"anchors_{name}"} for name in names}},
+        dynamo=False,
+    )
+
+
+class _PerLevel(nn.Module):
+    """The network's nine outputs, each level by itself: no shape arithmetic in the file."""
+
+    def __init__(self, network: FaceDetector) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        levels = self.network.levels(x)
+        scores, boxes, landmarks = zip(*levels, strict=True)
+        return tuple(
+            output.reshape(-1, width)
+            for outputs, width in (([s.sigmoid() for s in scores], 1), (boxes, 4), (landmarks, 10))
+            for output in outputs
+        )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Export."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("state", type=Path, help="last.pt of a run")
+    parser.add_argument("file", type=Path, help="the ONNX file to write")
+    parser.add_argument("--name", default="scrfd_free")
+    parser.add_argument("--version", default="1")
+    parser.add_argument("--score-shift", type=float, default=0.0, help="added to the scores' logits")
+    options = parser.parse_args(arguments)
+    state = torch.load(options.state, weights_only=True)
+    network = FaceDetector()
+    network.load_state_dict(state["average"])
+    metadata = {
+        "name": options.name,
+        "version": options.version,
+        "licence": "Apache-2.0",
+        "data": "photographs under CC0 and CC-BY licences; credits in training/CREDITS.md",
+        "input": "1x3xHxW float32, H and W multiples of 32, RGB, (x - 127.5) / 128",
+        "views": str(state["seen"]),
+        "score_shift": str(options.score_shift),
+    }
+    export(network, options.file, metadata, options.score_shift)
+    print(f"{options.file}: {options.file.stat().st_size / 2**20:.2f} MiB, {state['seen']} views")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Labelled views and what moves their labels with their pixels.
+
+Faces are (G, 14) float32: box x1, y1, x2, y2 and five landmarks x, y; landmarks may be NaN. Ignored boxes are (I, 4).
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Boxes", "Faces", "Pixels", "View", "clip", "mirror", "move", "no_boxes", "no_faces"]
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+Faces: TypeAlias = npt.NDArray[np.float32]
+Boxes: TypeAlias = npt.NDArray[np.float32]
+
+_MIRRORED_LANDMARKS = [1, 0, 2, 4, 3]
+_SMALLEST_PART = 0.02
+_LARGEST_LOSS = 0.5
+
+
+@dataclass
+class View:
+    """Pixels (H, W, 3), BGR, with their labels."""
+
+    pixels: Pixels
+    faces: Faces
+    ignore: Boxes
+
+
+def no_faces() -> Faces:
+    """No face."""
+    return np.zeros((0, 14), np.float32)
+
+
+def no_boxes() -> Boxes:
+    """No box."""
+    return np.zeros((0, 4), np.float32)
+
+
+def move(faces: Faces, ignore: Boxes, matrix: npt.NDArray[np.float32], scale: float) -> tuple[Faces, Boxes]:
+    """Move labels by a 2 x 3 matrix; boxes keep upright, with their centre moved and their sides scaled by ``scale``.
+
+    A face is about as wide as it is high: its upright box after a rotation is that of the rotated face, not of the
+    rotated rectangle.
+    """
+    linear, shift = matrix[:, :2], matrix[:, 2]
+    moved = faces.copy()
+    moved[:, :4] = _moved_boxes(faces[:, :4], linear, shift, scale)
+    moved[:, 4:] = (faces[:, 4:].reshape(-1, 5, 2) @ linear.T + shift).reshape(-1, 10)
+    return moved, _moved_boxes(ignore, linear, shift, scale)
+
+
+def _moved_boxes(
+    boxes: Boxes, linear: npt.NDArray[np.float32], shift: npt.NDArray[np.float32], scale: float
+) -> Boxes:
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2 @ linear.T + shift
+    half = (boxes[:, 2:] - boxes[:, :2]) * (scale / 2)
+    return np.concatenate([centre - half, centre + half], 1).astype(np.float32)
+
+
+def clip(faces: Faces, ignore: Boxes, window: tuple[float, float, float, float]) -> tuple[Faces, Boxes]:
+    """Cut labels at a window x1, y1, x2, y2.
+
+    A face of which less than half is left is ignored; of which less than 2 % is left, gone.
+    """
+    area = (faces[:, 2:4] - faces[:, :2]).prod(1)
+    cut = _cut(faces[:, :4], window)
+    left = np.clip(cut[:, 2:] - cut[:, :2], 0, None).prod(1) / np.maximum(area, 1e-6)
+    part = (left > _SMALLEST_PART) & (left < _LARGEST_LOSS)
+    ignore = np.concatenate([_cut(ignore, window), cut[part]])
+    kept = faces[left >= _LARGEST_LOSS].copy()
+    kept[:, :4] = cut[left >= _LARGEST_LOSS]
+    return kept, ignore[((ignore[:, 2:] - ignore[:, :2]) > 1).all(1)]
+
+
+def _cut(boxes: Boxes, window: tuple[float, float, float, float]) -> Boxes:
+    low, high = np.array(window[:2] * 2, np.float32), np.array(window[2:] * 2, np.float32)
+    return np.clip(boxes, low, high)
+
+
+def mirror(view: View) -> View:
+    """Mirror left and right; left and right landmarks change places."""
+    width = view.pixels.shape[1]
+    faces = view.faces.copy()
+    faces[:, 0], faces[:, 2] = width - view.faces[:, 2], width - view.faces[:, 0]
+    landmarks = view.faces[:, 4:].reshape(-1, 5, 2).copy()
+    landmarks[..., 0] = width - landmarks[..., 0]
+    faces[:, 4:] = landmarks[:, _MIRRORED_LANDMARKS].reshape(-1, 10)
+    ignore = view.ignore.copy()
+    ignore[:, 0], ignore[:, 2] = width - view.ignore[:, 2], width - view.ignore[:, 0]
+    return View(np.ascontiguousarray(view.pixels[:, ::-1]), faces, ignore)

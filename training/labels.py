@@ -1,0 +1,112 @@
+"""A labelled folder: ``labels.jsonl`` beside ``images/``, split into training and validation by source.
+
+Each line of ``labels.jsonl`` is a picture: ``file``, ``width``, ``height``, ``licence``, ``source``, ``url``,
+``faces`` (``bbox`` as x1, y1, x2, y2 and ``landmarks`` as ten numbers, in pixels) and ``ignore`` (boxes that may hold a
+face: neither loss nor false alarm there).
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["VALIDATION_SOURCES", "Picture", "read_labels", "split"]
+
+VALIDATION_SOURCES = (
+    "github.com/rladies/rladies.github.io",
+    "github.com/Obmutescence/COCO-MINI",
+    "github.com/yuanyl00/miniCOCO",
+    "github.com/lizhogn/tiny_coco_dataset",
+    "github.com/zzowenzz/COCO_Tiny",
+    "github.com/blue-oil/blueoil",
+)
+"""Sources of which no picture is trained on."""
+
+Row: TypeAlias = dict[str, Any]
+
+_CORRECTIONS = Path(__file__).with_name("label_corrections.jsonl")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture's labels; ``faces`` is (G, 14): box and landmarks, ``ignore`` (I, 4), float32, pixels."""
+
+    file: Path
+    width: int
+    height: int
+    licence: str
+    source: str
+    url: str
+    faces: npt.NDArray[np.float32]
+    ignore: npt.NDArray[np.float32]
+
+
+def read_labels(folder: Path, corrections: Path | None = _CORRECTIONS) -> list[Picture]:
+    """Read a labelled folder, with the corrections made by eye applied.
+
+    A corrections file has a line per picture: ``file``, ``drop`` (indices of faces that are none), ``ignore`` (indices
+    of faces that nobody can tell), or ``remove`` (true: the whole picture).
+
+    Raises:
+        FileNotFoundError: there is no ``labels.jsonl``.
+        ValueError: a line is not such a record.
+    """
+    changes = (
+        {row["file"]: row for row in _lines(corrections)} if corrections and corrections.exists() else {}
+    )
+    pictures = []
+    for row in _lines(folder / "labels.jsonl"):
+        change = changes.get(row["file"], {})
+        if not change.get("remove"):
+            pictures.append(_corrected(_picture(folder, row), change))
+    return pictures
+
+
+def split(pictures: list[Picture]) -> tuple[list[Picture], list[Picture]]:
+    """Split into training and validation pictures; they share no source."""
+    held_out = [p for p in pictures if p.source.startswith(VALIDATION_SOURCES)]
+    return [p for p in pictures if not p.source.startswith(VALIDATION_SOURCES)], held_out
+
+
+def _lines(path: Path) -> Iterator[Row]:
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError as error:
+                msg = f"{path}, line {number}: not JSON ({error.msg})"
+                raise ValueError(msg) from error
+
+
+def _picture(folder: Path, row: Row) -> Picture:
+    try:
+        faces = [[*face["bbox"], *(face.get("landmarks") or [np.nan] * 10)] for face in row["faces"]]
+        return Picture(
+            folder / "images" / row["file"],
+            row["width"],
+            row["height"],
+            row["licence"],
+            row["source"].removeprefix("https://"),
+            row.get("url") or "",
+            np.array(faces, np.float32).reshape(-1, 14),
+            np.array(row["ignore"], np.float32).reshape(-1, 4),
+        )
+    except KeyError as error:
+        msg = f"labels of {row.get('file', 'a picture')}: the key {error} is missing"
+        raise ValueError(msg) from error
+
+
+def _corrected(picture: Picture, change: Row) -> Picture:
+    dropped, uncertain = change.get("drop", []), change.get("ignore", [])
+    if not dropped and not uncertain:
+        return picture
+    keep = np.setdiff1d(np.arange(len(picture.faces)), [*dropped, *uncertain])
+    return replace(
+        picture,
+        faces=picture.faces[keep],
+        ignore=np.concatenate([picture.ignore, picture.faces[uncertain, :4].reshape(-1, 4)]),
+    )

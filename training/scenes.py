@@ -1,0 +1,222 @@
+"""Training views composed of the pool's pictures: crops around a face, mosaics, pasted faces, pictures without any.
+
+Mosaics are those of YOLOv4 (Bochkovskiy et al., 2020), sizes are drawn as SCRFD draws them: so that small faces are
+as frequent as large ones.
+"""
+
+import math
+import random
+from functools import partial
+
+import cv2
+import numpy as np
+
+from training import geometry
+from training.geometry import Boxes, Faces, Pixels, View
+from training.occlusion import occlude
+from training.photometric import disturb
+from training.pool import Pool
+
+__all__ = ["compose"]
+
+_SMALLEST_FACE = 6.0
+"""Below this many pixels a face gives no loss: neither a person nor the network can tell."""
+_LARGEST_ENLARGEMENT = 2.2
+
+
+def compose(pool: Pool, rng: random.Random, size: int) -> View:
+    """Return a random square view of ``size`` pixels with its labels."""
+    kind = rng.random()
+    if kind < 0.52:
+        view = _crop(pool, rng, size, size, 8, size * 0.95)
+    elif kind < 0.78:
+        view = _mosaic(pool, rng, size)
+    elif kind < 0.90:
+        view = _paste(pool, rng, size)
+    else:
+        view = View(_background(pool, rng, size, size), geometry.no_faces(), geometry.no_boxes())
+    view.pixels = np.ascontiguousarray(view.pixels)
+    occlude(view.pixels, view.faces, rng, partial(_background, pool, rng))
+    if rng.random() < 0.5:
+        view = geometry.mirror(view)
+    if rng.random() < 0.02:
+        view = _upside_down(view)
+    view.pixels = disturb(view.pixels, rng)
+    small = np.sqrt((view.faces[:, 2:4] - view.faces[:, :2]).prod(1)) < _SMALLEST_FACE
+    return View(view.pixels, view.faces[~small], np.concatenate([view.ignore, view.faces[small, :4]]))
+
+
+def _log_uniform(rng: random.Random, low: float, high: float) -> float:
+    return math.exp(rng.uniform(math.log(low), math.log(max(low, high))))
+
+
+def _background(pool: Pool, rng: random.Random, width: int, height: int) -> Pixels:
+    """A piece of a picture without faces."""
+    source = pool.pixels(pool.random_without_face(rng))
+    h, w = source.shape[:2]
+    scale = max(width / w, height / h) * math.exp(rng.uniform(-0.2, 0.7))
+    cut_w, cut_h = max(1, min(w, int(width / scale))), max(1, min(h, int(height / scale)))
+    x, y = rng.randint(0, w - cut_w), rng.randint(0, h - cut_h)
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return np.asarray(
+        cv2.resize(source[y : y + cut_h, x : x + cut_w], (width, height), interpolation=how), np.uint8
+    )
+
+
+def _crop(pool: Pool, rng: random.Random, width: int, height: int, smallest: float, largest: float) -> View:
+    """A picture scaled so that one of its faces has a size drawn log-uniformly, the face anywhere in the view."""
+    index = pool.random_with_face(rng)
+    picture, source = pool.pictures[index], pool.pixels(index)
+    face = picture.faces[rng.randrange(len(picture.faces))]
+    side = float(max(face[2] - face[0], face[3] - face[1]))
+    scale = min(_log_uniform(rng, smallest, largest) / side, _LARGEST_ENLARGEMENT)
+    if rng.random() < 0.8:
+        # Mostly fill the view: a small face is more often part of a large scene than of a small picture.
+        scale = min(
+            max(scale, rng.uniform(0.6, 1.0) * min(width / picture.width, height / picture.height)),
+            _LARGEST_ENLARGEMENT,
+        )
+    centre = np.array([(face[0] + face[2]) / 2, (face[1] + face[3]) / 2])
+    matrix = _placement(rng, picture.width, picture.height, centre, side, scale, width, height)
+    covers = picture.width * scale >= width * 0.98 and picture.height * scale >= height * 0.98
+    if covers or rng.random() < 0.4:
+        pixels = np.empty((height, width, 3), np.uint8)
+        pixels[:] = [rng.randrange(256) for _ in range(3)] if rng.random() < 0.5 else 0
+    else:
+        pixels = _background(pool, rng, width, height)
+    _warp(source, matrix, scale, pixels)
+    faces, ignore = geometry.move(picture.faces, picture.ignore, matrix, scale)
+    return View(pixels, *geometry.clip(faces, ignore, (0, 0, width, height)))
+
+
+def _placement(
+    rng: random.Random, w: int, h: int, centre: np.ndarray, side: float, scale: float, width: int, height: int
+) -> np.ndarray:
+    """The 2 x 3 matrix that puts ``centre`` somewhere in the view, scaled, sometimes rotated or stretched."""
+    margin_x, margin_y = min(width / 2, side * scale / 2), min(height / 2, side * scale / 2)
+    x, y = rng.uniform(margin_x, width - margin_x), rng.uniform(margin_y, height - margin_y)
+    if rng.random() < 0.7:
+        if w * scale >= width:
+            x = min(max(x, width - (w - centre[0]) * scale), centre[0] * scale)
+        if h * scale >= height:
+            y = min(max(y, height - (h - centre[1]) * scale), centre[1] * scale)
+    angle = 0.0
+    if rng.random() < 0.28:
+        angle = math.radians(rng.uniform(-40, 40) if rng.random() < 0.9 else rng.uniform(-90, 90))
+    stretch = math.exp(rng.uniform(-0.1, 0.1)) if rng.random() < 0.3 else 1.0
+    cos, sin = math.cos(angle) * scale, math.sin(angle) * scale
+    linear = np.array([[cos * stretch, -sin], [sin, cos / stretch]], np.float32)
+    shift = np.array([x, y], np.float32) - linear @ centre.astype(np.float32)
+    return np.concatenate([linear, shift[:, None]], 1).astype(np.float32)
+
+
+def _warp(source: Pixels, matrix: np.ndarray, scale: float, into: Pixels) -> None:
+    """Warp over ``into``; a strong reduction is made by area first, so that it does not alias."""
+    if scale < 0.5:
+        first = scale * 1.2
+        h, w = source.shape[:2]
+        source = np.asarray(
+            cv2.resize(
+                source, (max(2, round(w * first)), max(2, round(h * first))), interpolation=cv2.INTER_AREA
+            ),
+            np.uint8,
+        )
+        matrix = matrix.copy()
+        matrix[:, :2] /= first
+    height, width = into.shape[:2]
+    cv2.warpAffine(
+        source, matrix, (width, height), dst=into, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_TRANSPARENT
+    )
+
+
+def _mosaic(pool: Pool, rng: random.Random, size: int) -> View:
+    x, y = int(size * rng.uniform(0.35, 0.65)), int(size * rng.uniform(0.35, 0.65))
+    view = View(np.empty((size, size, 3), np.uint8), geometry.no_faces(), geometry.no_boxes())
+    for left, top, width, height in (
+        (0, 0, x, y),
+        (x, 0, size - x, y),
+        (0, y, x, size - y),
+        (x, y, size - x, size - y),
+    ):
+        tile = _crop(pool, rng, width, height, 7, min(width, height) * 0.95)
+        view.pixels[top : top + height, left : left + width] = tile.pixels
+        offset = np.array([left, top], np.float32)
+        view.faces = np.concatenate([view.faces, tile.faces + np.tile(offset, 7)])
+        view.ignore = np.concatenate([view.ignore, tile.ignore + np.tile(offset, 2)])
+    return view
+
+
+def _paste(pool: Pool, rng: random.Random, size: int) -> View:
+    """Faces of several pictures on a scene without any: their light matched to the scene's, their edges soft."""
+    view = View(_background(pool, rng, size, size).copy(), geometry.no_faces(), geometry.no_boxes())
+    taken: list[tuple[int, int, int, int]] = []
+    for _ in range(rng.randint(2, 12)):
+        index = pool.random_with_face(rng)
+        picture = pool.pictures[index]
+        face = picture.faces[rng.randrange(len(picture.faces))]
+        side = float(max(face[2] - face[0], face[3] - face[1]))
+        if side < 24:
+            continue
+        scale = min(_log_uniform(rng, 8, size * 0.35), 1.5 * side) / side
+        around = rng.uniform(0.25, 1.0) * side
+        x1, y1 = int(max(0, face[0] - around)), int(max(0, face[1] - around))
+        x2, y2 = int(min(picture.width, face[2] + around)), int(min(picture.height, face[3] + 1.6 * around))
+        width, height = max(4, round((x2 - x1) * scale)), max(4, round((y2 - y1) * scale))
+        if width >= size or height >= size:
+            continue
+        left, top = rng.randint(0, size - width), rng.randint(0, size - height)
+        window = (left, top, left + width, top + height)
+        if any(_meet(window, other) for other in taken):
+            continue
+        taken.append(window)
+        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        patch = np.asarray(
+            cv2.resize(pool.pixels(index)[y1:y2, x1:x2], (width, height), interpolation=how), np.uint8
+        )
+        matrix = np.array([[scale, 0, left - x1 * scale], [0, scale, top - y1 * scale]], np.float32)
+        faces, ignore = geometry.clip(*geometry.move(picture.faces, picture.ignore, matrix, scale), window)
+        own = geometry.move(face[None], geometry.no_boxes(), matrix, scale)[0][0]
+        if rng.random() < 0.6:
+            faces, ignore = _blend_ellipse(view.pixels, patch, window, own, faces, ignore, rng)
+        else:
+            view.pixels[top : top + height, left : left + width] = patch
+        view.faces = np.concatenate([view.faces, faces])
+        view.ignore = np.concatenate([view.ignore, ignore])
+    return view
+
+
+def _meet(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> bool:
+    return min(a[2], b[2]) > max(a[0], b[0]) and min(a[3], b[3]) > max(a[1], b[1])
+
+
+def _blend_ellipse(
+    scene: Pixels,
+    patch: Pixels,
+    window: tuple[int, int, int, int],
+    own: Faces,
+    faces: Faces,
+    ignore: Boxes,
+    rng: random.Random,
+) -> tuple[Faces, Boxes]:
+    """Blend the patch's own face into the scene by a soft ellipse; what else was in the patch is ignored."""
+    left, top, right, bottom = window
+    side = float(own[2] - own[0])
+    alpha = np.zeros(patch.shape[:2], np.float32)
+    centre = (round(float(own[0] + own[2]) / 2 - left), round(float(own[1] + own[3]) / 2 - top))
+    axes = (max(1, int(side * rng.uniform(0.65, 1.0))), max(1, int(side * rng.uniform(0.8, 1.2))))
+    cv2.ellipse(alpha, centre, axes, 0, 0, 360, 1.0, -1)
+    blur = max(1, int(side * 0.12)) * 2 + 1
+    soft = np.asarray(cv2.GaussianBlur(alpha, (blur, blur), 0))[..., None]
+    below = scene[top:bottom, left:right].astype(np.float32)
+    strength = rng.uniform(0.0, 0.6)
+    matched = patch + strength * (below.mean((0, 1)) - patch.mean((0, 1)))
+    scene[top:bottom, left:right] = np.clip(matched * soft + below * (1 - soft), 0, 255).astype(np.uint8)
+    others = np.abs(faces[:, :4] - own[:4]).max(1, initial=0) > 1 if len(faces) else np.zeros(0, bool)
+    return faces[~others], np.concatenate([ignore, faces[others, :4]])
+
+
+def _upside_down(view: View) -> View:
+    height, width = view.pixels.shape[:2]
+    matrix = np.array([[-1, 0, width], [0, -1, height]], np.float32)
+    faces, ignore = geometry.move(view.faces, view.ignore, matrix, 1.0)
+    return View(np.ascontiguousarray(view.pixels[::-1, ::-1]), faces, ignore)

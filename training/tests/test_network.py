@@ -1,0 +1,191 @@
+"""The network, its losses, a short training run and the exported file."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from tests.training.support import labelled_folder
+from training.anchors import anchors, assign
+from training.batches import Batch, Batches
+from training.export import export
+from training.labels import read_labels
+from training.losses import losses
+from training.model import FaceDetector
+from training.train import Schedule, main
+from training.weights import keep
+
+
+@pytest.fixture(scope="module")
+def network() -> FaceDetector:
+    torch.manual_seed(3)
+    network = FaceDetector()
+    network.eval()
+    return network
+
+
+def test_the_default_is_within_its_budget(network: FaceDetector) -> None:
+    """At most 3 MB of float32 weights and 0.8 G multiply-adds at 640 x 640."""
+    multiply_adds = 0
+
+    def count(layer: torch.nn.Conv2d, _: object, output: torch.Tensor) -> None:
+        nonlocal multiply_adds
+        multiply_adds += output.numel() * layer.weight[0].numel()
+
+    hooks = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, torch.nn.Conv2d)]
+    with torch.no_grad():
+        network(torch.zeros(1, 3, 640, 640))
+    for hook in hooks:
+        hook.remove()
+    assert multiply_adds <= 0.8e9
+    assert sum(p.numel() for p in network.parameters()) * 4 <= 3e6
+
+
+def test_outputs_are_in_the_order_of_the_anchors(network: FaceDetector) -> None:
+    with torch.no_grad():
+        scores, boxes, landmarks = network(torch.zeros(2, 3, 96, 96))
+    count = len(anchors(96)[0])
+    assert scores.shape == (2, count)
+    assert boxes.shape == (2, count, 4)
+    assert landmarks.shape == (2, count, 10)
+
+
+def _batch(face: list[float]) -> Batch:
+    size = 96
+    boxes = np.array([face], np.float32)
+    mine = np.flatnonzero(assign(size, boxes) == 0)
+    points = np.tile(np.array(face[:2] * 5, np.float32) + 4, (len(mine), 1))
+    return Batch(
+        torch.zeros(1, size, size, 3, dtype=torch.uint8),
+        torch.from_numpy(mine),
+        torch.from_numpy(np.repeat(boxes, len(mine), 0)),
+        torch.from_numpy(points),
+        torch.ones(1, len(anchors(size)[0]), dtype=torch.bool),
+    )
+
+
+def test_perfect_predictions_have_no_loss() -> None:
+    batch = _batch([20, 24, 52, 60])
+    boxes, strides = anchors(96)
+    centres = torch.from_numpy((boxes[:, :2] + boxes[:, 2:]) / 2)
+    stride = torch.from_numpy(strides).float()[:, None]
+    face, points = batch.boxes[0], batch.landmarks[0].reshape(5, 2)
+    distances = torch.cat([centres - face[:2], face[2:] - centres], 1) / stride
+    offsets = ((points[None] - centres[:, None]) / stride[..., None]).reshape(-1, 10)
+    logits = torch.full((1, len(boxes)), -20.0)
+    logits[0, batch.positive] = 20.0
+    terms = losses((logits, distances[None], offsets[None]), batch)
+    assert terms.iou.item() == pytest.approx(1, abs=1e-4)
+    assert [term.item() for term in terms[:3]] == pytest.approx([0, 0, 0], abs=1e-3)
+
+
+def test_uncounted_anchors_give_no_score_loss() -> None:
+    batch = _batch([20, 24, 52, 60])
+    count = batch.counted.shape[1]
+    wrong = torch.full((1, count), 5.0)
+    nothing = torch.zeros(1, count, 4) + 1, torch.zeros(1, count, 10)
+    counted = losses((wrong, *nothing), batch).score
+    none = losses((wrong, *nothing), batch._replace(counted=torch.zeros_like(batch.counted))).score
+    assert counted > 1
+    assert none == 0
+
+
+def test_the_rate_warms_up_stays_and_falls() -> None:
+    schedule = Schedule(1.0, 100_000, warm_up=1000, decay=0.2)
+    assert schedule.rate(0) < 0.01
+    assert schedule.rate(1000) == schedule.rate(79_000) == 1.0
+    assert schedule.rate(90_000) == pytest.approx(0.5)
+    assert schedule.rate(100_000) == pytest.approx(0.01)
+    assert not schedule.falling(79_999)
+    assert schedule.falling(80_001)
+
+
+def test_batches_are_what_the_losses_take(tmp_path: Path, network: FaceDetector) -> None:
+    pictures = read_labels(labelled_folder(tmp_path / "faces"), None)
+    batch = next(iter(Batches(pictures, tmp_path / "cache", "1", count=4, size=96, large=0.0)))
+    assert batch.pixels.shape == (4, 96, 96, 3)
+    assert len(batch.positive) == len(batch.boxes) == len(batch.landmarks)
+    terms = losses(network(torch.zeros(4, 3, 96, 96)), batch)
+    assert all(torch.isfinite(term) for term in terms)
+
+
+def test_a_run_learns_stops_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = labelled_folder(tmp_path / "faces")
+    options = [str(folder), "--out", str(tmp_path / "run"), "--cache", str(tmp_path / "cache")]
+    options += ["--batch", "4", "--size", "96", "--large", "0", "--workers", "0", "--threads", "1"]
+    main([*options, "--views", "40"])
+    first = torch.load(tmp_path / "run" / "last.pt", weights_only=True)
+    assert first["seen"] == 40
+    assert (tmp_path / "run" / "trunk.pt").exists()
+    main([*options, "--views", "80"])
+    assert "resumed last.pt at 32 views" in capsys.readouterr().out  # from before the rate fell
+    second = torch.load(tmp_path / "run" / "last.pt", weights_only=True)
+    assert second["seen"] == 80
+    assert not torch.equal(first["network"]["stem.0.0.weight"], second["network"]["stem.0.0.weight"])
+    assert json.loads((tmp_path / "run" / "options.json").read_text())["views"] == "80"
+
+
+def test_weights_that_were_kept_are_gone_on_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = labelled_folder(tmp_path / "faces")
+    options = [str(folder), "--cache", str(tmp_path / "cache")]
+    options += ["--batch", "4", "--size", "96", "--large", "0", "--workers", "0", "--threads", "1"]
+    main([*options, "--out", str(tmp_path / "first"), "--views", "8"])
+    kept = tmp_path / "kept" / "weights.pt"
+    assert keep(tmp_path / "first" / "last.pt", kept) == 8
+    main([*options, "--out", str(tmp_path / "second"), "--weights", str(kept), "--views", "8"])
+    assert f"began from {kept} at 8 views" in capsys.readouterr().out
+    before, after = (
+        torch.load(tmp_path / name / "last.pt", weights_only=True)["network"] for name in ("first", "second")
+    )
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_processes_train_together(tmp_path: Path) -> None:
+    """Two processes share one network: the views of both count, and both end."""
+    folder = labelled_folder(tmp_path / "faces")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "training.train", str(folder), "--out", str(tmp_path / "run")]
+    command += [
+        "--cache",
+        str(tmp_path / "cache"),
+        "--batch",
+        "2",
+        "--size",
+        "64",
+        "--large",
+        "0.5",
+        "--workers",
+        "1",
+    ]
+    done = subprocess.run(
+        [*command, "--views", "24"], capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "done at 24 views" in done.stdout
+    assert torch.load(tmp_path / "run" / "last.pt", weights_only=True)["steps"] == 6
+
+
+def test_the_exported_file_says_what_the_network_says(tmp_path: Path, network: FaceDetector) -> None:
+    file = tmp_path / "model.onnx"
+    export(network, file, {"name": "trial", "licence": "Apache-2.0"}, score_shift=0.5)
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    names = [f"{kind}_{stride}" for kind in ("score", "bbox", "kps") for stride in (8, 16, 32)]
+    assert [output.name for output in session.get_outputs()] == names
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert metadata == {"name": "trial", "licence": "Apache-2.0"}
+    assert onnx.load(file).opset_import[0].version >= 17
+    for height, width in ((96, 160), (64, 64)):
+        x = np.random.default_rng(height).standard_normal((1, 3, height, width), np.float32)
+        outputs = session.run(None, {"input": x})
+        with torch.no_grad():
+            levels = network.levels(torch.from_numpy(x))
+        for index, (score, box, points) in enumerate(levels):
+            assert outputs[index][:, 0] == pytest.approx((score[0] + 0.5).sigmoid().numpy(), abs=1e-4)
+            assert outputs[3 + index] == pytest.approx(box[0].numpy(), abs=1e-3)
+            assert outputs[6 + index] == pytest.approx(points[0].numpy(), abs=1e-3)
