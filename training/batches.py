@@ -1,4 +1,4 @@
-"""Batches of composed views with their anchors assigned, made by worker processes."""
+"""Batches of composed views, made by worker processes."""
 
 import random
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from training.anchors import anchors, assign
+from training.anchors import anchors
 from training.labels import Picture
 from training.pool import Pool
 from training.scenes import compose
@@ -24,18 +24,18 @@ _LARGE_SHARE = 0.4
 
 
 class Batch(NamedTuple):
-    """Views and what the network should say of them."""
+    """Views with their labels."""
 
     pixels: Tensor
     """(B, S, S, 3), uint8, BGR."""
-    positive: Tensor
-    """(P,), the positive anchors' indices in the flattened (B, N)."""
-    boxes: Tensor
-    """(P, 4), their faces, pixels."""
-    landmarks: Tensor
-    """(P, 10), NaN where unknown."""
+    faces: Tensor
+    """(F, 14), all views' faces: box and five landmarks, pixels, NaN where unknown."""
+    view: Tensor
+    """(F,), the view of each face."""
+    plain: Tensor
+    """(B,), bool: views that are pieces of pictures as they are."""
     counted: Tensor
-    """(B, N), bool: anchors that give a score loss."""
+    """(B, N), bool: anchors that give a score loss even if they are no face's own."""
 
 
 class Batches(IterableDataset[Batch]):
@@ -78,23 +78,21 @@ def _batch(pool: Pool, rng: random.Random, size: int, count: int) -> Batch:
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     pixels = np.empty((count, size, size, 3), np.uint8)
     counted = np.ones((count, len(boxes)), bool)
-    positive, targets, landmarks = [], [], []
+    faces, views, plain = [], [], []
     for index in range(count):
         view = compose(pool, rng, size)
         pixels[index] = view.pixels
-        owner = assign(size, view.faces[:, :4])
         for box in view.ignore:
             margin = max(2.0, 0.15 * float(box[2] - box[0]))
             near = (centres >= box[:2] - margin).all(1) & (centres <= box[2:] + margin).all(1)
-            counted[index, near & (owner < 0)] = False
-        mine = np.flatnonzero(owner >= 0)
-        positive.append(mine + index * len(boxes))
-        targets.append(view.faces[owner[mine], :4])
-        landmarks.append(view.faces[owner[mine], 4:])
+            counted[index, near] = False
+        faces.append(view.faces)
+        plain.append(view.plain)
+        views.append(np.full(len(view.faces), index))
     return Batch(
         torch.from_numpy(pixels),
-        torch.from_numpy(np.concatenate(positive)),
-        torch.from_numpy(np.concatenate(targets)),
-        torch.from_numpy(np.concatenate(landmarks)),
+        torch.from_numpy(np.concatenate(faces).astype(np.float32)),
+        torch.from_numpy(np.concatenate(views)),
+        torch.tensor(plain),
         torch.from_numpy(counted),
     )

@@ -26,8 +26,11 @@ def credits_of(pictures: list[Picture]) -> str:
     text = [
         "# Credits",
         "",
-        f"The bundled model was trained on {len(pictures)} photographs. They were reduced, cut, turned, mixed and",
-        "recoloured for training; none of them is part of this package.",
+        "The bundled model began with the weights of YuNet-n (Wei Wu, Hanyang Peng, Shiqi Yu: libfacedetection.train,",
+        "Apache License 2.0), which also labelled the photographs. They were adapted and changed by training.",
+        "",
+        f"It was trained on {len(pictures)} photographs. They were reduced, cut, turned, mixed and recoloured for",
+        "training; none of them is part of this package.",
     ]
     for (repository, licence), group in groupby(sorted(pictures, key=_key), key=lambda p: _key(p)[:2]):
         if licence not in _NAMES:

@@ -4,13 +4,14 @@ import argparse
 import copy
 import warnings
 from pathlib import Path
+from typing import cast
 
 import onnx
 import torch
 from torch import nn
 
 from training.anchors import STRIDES
-from training.model import FaceDetector, fuse
+from training.model import FaceDetector, Head, fuse
 
 __all__ = ["export", "main"]
 
@@ -28,7 +29,7 @@ def export(network: FaceDetector, file: Path, metadata: dict[str, str], score_sh
     network = fuse(copy.deepcopy(network).eval()).to(memory_format=torch.contiguous_format)
     with torch.no_grad():
         for head in network.heads:
-            bias = head.score.bias
+            bias = cast("Head", head).score.grouped.bias
             assert isinstance(bias, nn.Parameter)
             bias += score_shift
     names = [f"{kind}_{stride}" for kind in _KINDS for stride in STRIDES]
@@ -89,7 +90,8 @@ def main(arguments: list[str] | None = None) -> None:
         "name": options.name,
         "version": options.version,
         "licence": "Apache-2.0",
-        "data": "photographs under CC0 and CC-BY licences; credits in training/CREDITS.md",
+        "data_card": "photographs under CC0 and CC-BY licences, labelled by YuNet-n; see its card and credits",
+        "origin": "begun with the weights of YuNet-n (libfacedetection.train, Apache-2.0)",
         "input": "1x3xHxW float32, H and W multiples of 32, RGB, (x - 127.5) / 128",
         "views": str(state["seen"]),
         "score_shift": str(options.score_shift),

@@ -27,6 +27,8 @@ class View:
     pixels: Pixels
     faces: Faces
     ignore: Boxes
+    plain: bool = False
+    """Whether it is a piece of a picture as it is."""
 
 
 def no_faces() -> Faces:
@@ -90,4 +92,4 @@ def mirror(view: View) -> View:
     faces[:, 4:] = landmarks[:, _MIRRORED_LANDMARKS].reshape(-1, 10)
     ignore = view.ignore.copy()
     ignore[:, 0], ignore[:, 2] = width - view.ignore[:, 2], width - view.ignore[:, 0]
-    return View(np.ascontiguousarray(view.pixels[:, ::-1]), faces, ignore)
+    return View(np.ascontiguousarray(view.pixels[:, ::-1]), faces, ignore, view.plain)

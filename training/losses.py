@@ -1,7 +1,8 @@
 """What the network is trained to lower.
 
 Quality focal loss for the scores (Li et al., 2020, arXiv 2006.04388), distance IoU for the boxes (Zheng et al., 2020,
-arXiv 1911.08287) and a smooth L1 of the landmarks in units of the face's size.
+arXiv 1911.08287) and a smooth L1 of the landmarks in units of the face's size. Which anchors are a face's own is
+decided anew in every step by what they predict: SimOTA (Ge et al., 2021, arXiv 2107.08430), as YuNet was trained.
 """
 
 from functools import cache
@@ -15,10 +16,15 @@ from training.anchors import anchors
 from training.batches import Batch
 from training.model import Predictions
 
-__all__ = ["Losses", "losses"]
+__all__ = ["Losses", "Positives", "assign", "losses"]
 
 _FOCUS = 2.0
 _LANDMARK_BETA = 0.05
+_REACH = 2.5
+"""An anchor's centre lies within so many strides of its face's centre."""
+_MOST_ANCHORS = 20
+_IOU_COST = 3.0
+_OUTSIDE_COST = 1e3
 
 
 class Losses(NamedTuple):
@@ -30,45 +36,122 @@ class Losses(NamedTuple):
     iou: Tensor
 
 
-def losses(predictions: Predictions, batch: Batch) -> Losses:
-    """Compare predictions with a batch's targets."""
-    logits, distances, offsets = (p.float() for p in predictions)
+class Positives(NamedTuple):
+    """The anchors that are a face's own: indices in the flattened (B, N), and their faces' indices; both (P,)."""
+
+    anchors: Tensor
+    faces: Tensor
+
+
+@torch.no_grad()
+def assign(logits: Tensor, boxes: Tensor, batch: Batch) -> Positives:
+    """Return the anchors of each face: those that predict it best, at least one, by logits (B, N) and boxes (B, N, 4).
+
+    An anchor may be a face's own if its centre lies in the face's box or within 2.5 strides of the face's centre; best
+    if both. Its cost is the cross-entropy of its score and three times the negative logarithm of its IoU. A face takes
+    about as many anchors as the sum of its twenty best IoUs; one that two faces want goes to that which it costs less.
+    """
     size = batch.pixels.shape[1]
     centres, strides = _grid(size)
-    anchor = batch.positive % len(strides)
-    centre, stride = centres[anchor], strides[anchor][:, None]
+    count = len(strides)
+    chosen: list[Tensor] = []
+    owners: list[Tensor] = []
+    for view in range(len(logits)):
+        mine = (batch.view == view).nonzero()[:, 0]
+        if not len(mine):
+            continue
+        faces = batch.faces[mine, :4]
+        middle = (faces[:, :2] + faces[:, 2:]) / 2
+        near = ((centres[None] - middle[:, None]).abs() < _REACH * strides[None, :, None]).all(-1)
+        inside = ((centres[None] > faces[:, None, :2]) & (centres[None] < faces[:, None, 2:])).all(-1)
+        candidates = (near | inside).any(0).nonzero()[:, 0]
+        overlap = _pairwise_iou(faces, boxes[view, candidates])
+        own_score = logits[view, candidates]
+        cost = functional.softplus(-own_score)[None] - _IOU_COST * (overlap + 1e-7).log()
+        cost = (
+            cost
+            + _OUTSIDE_COST * ~(near & inside)[:, candidates]
+            + 100 * _OUTSIDE_COST * ~(near | inside)[:, candidates]
+        )
+        most = min(_MOST_ANCHORS, len(candidates))
+        wanted = overlap.topk(most, 1).values.sum(1).long().clamp(1, most)
+        order = cost.argsort(1)
+        matched = torch.zeros_like(cost, dtype=torch.bool)
+        matched.scatter_(1, order[:, :most], torch.arange(most)[None] < wanted[:, None])
+        cheapest = torch.where(matched, cost, torch.inf)
+        owner = cheapest.argmin(0)
+        taken = matched.any(0).nonzero()[:, 0]
+        chosen.append(candidates[taken] + view * count)
+        owners.append(mine[owner[taken]])
+    nothing = torch.zeros(0, dtype=torch.long)
+    return Positives(torch.cat([nothing, *chosen]), torch.cat([nothing, *owners]))
 
-    reach = distances.reshape(-1, 4)[batch.positive] * stride
-    iou, box_loss = _distance_iou(torch.cat([centre - reach[:, :2], centre + reach[:, 2:]], 1), batch.boxes)
+
+def losses(predictions: Predictions, batch: Batch, former: Tensor | None = None) -> Losses:
+    """Compare predictions with a batch's labels.
+
+    ``former`` (B, N) are the logits of the network whose weights were taken over: on pictures as they are, the scores
+    are held near its own (learning without forgetting: Li and Hoiem, 2016, arXiv 1606.09282), since the labelled
+    pictures are too few to say what all is no face.
+    """
+    logits, distances, offsets = (p.float() for p in predictions)
+    centres, strides = _grid(batch.pixels.shape[1])
+    reach = distances * strides[:, None]
+    boxes = torch.cat([centres - reach[..., :2], centres + reach[..., 2:]], -1)
+    positives, face = assign(logits, boxes, batch)
+    anchor = positives % len(strides)
+    centre, stride = centres[anchor], strides[anchor][:, None]
+    truth = batch.faces[face]
+
+    iou, box_loss = _distance_iou(boxes.reshape(-1, 4)[positives], truth[:, :4])
 
     target = torch.zeros_like(logits).reshape(-1)
     # The square root: a score of 0.9 for an IoU of 0.8, so that the threshold 0.5 has room on both sides.
-    target[batch.positive] = iou.detach().clamp(0, 1).sqrt()
-    logits = logits.reshape(-1)
-    difficulty = (target - logits.detach().sigmoid()).abs().pow(_FOCUS)
-    entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    score = (entropy * difficulty * batch.counted.reshape(-1)).sum() / max(len(anchor), 1)
+    target[positives] = iou.detach().clamp(0, 1).sqrt()
+    counted = batch.counted.reshape(-1).clone()
+    counted[positives] = True
+    flat = logits.reshape(-1)
+    difficulty = (target - flat.detach().sigmoid()).abs().pow(_FOCUS)
+    entropy = functional.binary_cross_entropy_with_logits(flat, target, reduction="none")
+    score = (entropy * difficulty * counted).sum() / max(len(anchor), 1)
+    if former is not None:
+        score = score + _divergence(logits[batch.plain], former[batch.plain].float()) / max(len(anchor), 1)
 
     # Anchors that fit their face better count more, as in GFL.
-    weight = target[batch.positive].clamp(min=0.1)
+    weight = target[positives].clamp(min=0.1)
     box = (box_loss * weight).sum() / weight.sum().clamp(min=1e-3)
 
-    known = batch.landmarks.isfinite().all(1)
-    points = (
-        offsets.reshape(-1, 5, 2)[batch.positive][known] * stride[known][..., None] + centre[known][:, None]
-    )
-    face = (batch.boxes[known][:, 2:] - batch.boxes[known][:, :2]).mean(1)[:, None, None]
+    known = truth[:, 4:].isfinite().all(1)
+    points = offsets.reshape(-1, 5, 2)[positives][known] * stride[known][..., None] + centre[known][:, None]
+    side = (truth[known, 2:4] - truth[known, :2]).mean(1)[:, None, None]
     error = functional.smooth_l1_loss(
-        points / face, batch.landmarks[known].reshape(-1, 5, 2) / face, beta=_LANDMARK_BETA, reduction="none"
+        points / side, truth[known, 4:].reshape(-1, 5, 2) / side, beta=_LANDMARK_BETA, reduction="none"
     )
     landmarks = (error.mean((1, 2)) * weight[known]).sum() / weight[known].sum().clamp(min=1e-3)
     return Losses(score, box, landmarks, iou.detach().mean() if len(iou) else torch.zeros(()))
+
+
+def _divergence(logits: Tensor, former: Tensor) -> Tensor:
+    """The Kullback-Leibler divergence of scores from former scores, summed."""
+    own = functional.binary_cross_entropy_with_logits(former, former.sigmoid(), reduction="sum")
+    return functional.binary_cross_entropy_with_logits(logits, former.sigmoid(), reduction="sum") - own
 
 
 @cache
 def _grid(size: int) -> tuple[Tensor, Tensor]:
     boxes, strides = anchors(size)
     return torch.from_numpy((boxes[:, :2] + boxes[:, 2:]) / 2), torch.from_numpy(strides).float()
+
+
+def _pairwise_iou(a: Tensor, b: Tensor) -> Tensor:
+    """IoU (G, N) of ``a`` (G, 4) with ``b`` (N, 4)."""
+    both = (
+        (torch.min(a[:, None, 2:], b[None, :, 2:]) - torch.max(a[:, None, :2], b[None, :, :2]))
+        .clamp(min=0)
+        .prod(-1)
+    )
+    areas = (a[:, 2:] - a[:, :2]).prod(1)[:, None] + (b[:, 2:] - b[:, :2]).clamp(min=0).prod(1)[None]
+    return both / (areas - both + 1e-6)
 
 
 def _distance_iou(boxes: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

@@ -21,13 +21,19 @@ __all__ = ["compose"]
 
 _SMALLEST_FACE = 6.0
 """Below this many pixels a face gives no loss: neither a person nor the network can tell."""
-_LARGEST_ENLARGEMENT = 2.2
+_LARGEST_ENLARGEMENT = 1.5
+"""More would show people too small to be labelled at a size at which they are faces, and teach that they are none."""
+_PLAIN = 0.5
+"""Share of the views that are pictures as they are: without them the network forgets what it knew of those."""
 
 
 def compose(pool: Pool, rng: random.Random, size: int) -> View:
     """Return a random square view of ``size`` pixels with its labels."""
+    plain = rng.random() < _PLAIN
     kind = rng.random()
-    if kind < 0.52:
+    if plain:
+        view = _plain(pool, rng, size)
+    elif kind < 0.52:
         view = _crop(pool, rng, size, size, 8, size * 0.95)
     elif kind < 0.78:
         view = _mosaic(pool, rng, size)
@@ -36,14 +42,33 @@ def compose(pool: Pool, rng: random.Random, size: int) -> View:
     else:
         view = View(_background(pool, rng, size, size), geometry.no_faces(), geometry.no_boxes())
     view.pixels = np.ascontiguousarray(view.pixels)
-    occlude(view.pixels, view.faces, rng, partial(_background, pool, rng))
+    if not plain:
+        occlude(view.pixels, view.faces, rng, partial(_background, pool, rng))
     if rng.random() < 0.5:
         view = geometry.mirror(view)
-    if rng.random() < 0.02:
-        view = _upside_down(view)
-    view.pixels = disturb(view.pixels, rng)
+    if not plain:
+        if rng.random() < 0.02:
+            view = _upside_down(view)
+        view.pixels = disturb(view.pixels, rng)
     small = np.sqrt((view.faces[:, 2:4] - view.faces[:, :2]).prod(1)) < _SMALLEST_FACE
-    return View(view.pixels, view.faces[~small], np.concatenate([view.ignore, view.faces[small, :4]]))
+    ignore = np.concatenate([view.ignore, view.faces[small, :4]])
+    return View(view.pixels, view.faces[~small], ignore, plain)
+
+
+def _plain(pool: Pool, rng: random.Random, size: int) -> View:
+    """A piece of any picture at about its own scale, or of all of it."""
+    index = rng.randrange(len(pool.pictures))
+    picture, source = pool.pictures[index], pool.pixels(index)
+    whole = size / max(picture.width, picture.height)
+    scale = _log_uniform(rng, whole, max(1.0, whole) * 1.2)
+    width, height = picture.width * scale, picture.height * scale
+    x = -rng.uniform(0, max(0.0, width - size))
+    y = -rng.uniform(0, max(0.0, height - size))
+    matrix = np.array([[scale, 0, x], [0, scale, y]], np.float32)
+    pixels = np.zeros((size, size, 3), np.uint8)
+    _warp(source, matrix, scale, pixels)
+    faces, ignore = geometry.move(picture.faces, picture.ignore, matrix, scale)
+    return View(pixels, *geometry.clip(faces, ignore, (0, 0, size, size)))
 
 
 def _log_uniform(rng: random.Random, low: float, high: float) -> float:
@@ -69,7 +94,8 @@ def _crop(pool: Pool, rng: random.Random, width: int, height: int, smallest: flo
     picture, source = pool.pictures[index], pool.pixels(index)
     face = picture.faces[rng.randrange(len(picture.faces))]
     side = float(max(face[2] - face[0], face[3] - face[1]))
-    scale = min(_log_uniform(rng, smallest, largest) / side, _LARGEST_ENLARGEMENT)
+    scale = _log_uniform(rng, smallest, min(largest, side * _LARGEST_ENLARGEMENT)) / side
+    scale = min(scale, _LARGEST_ENLARGEMENT)
     if rng.random() < 0.8:
         # Mostly fill the view: a small face is more often part of a large scene than of a small picture.
         scale = min(
@@ -157,7 +183,7 @@ def _paste(pool: Pool, rng: random.Random, size: int) -> View:
         side = float(max(face[2] - face[0], face[3] - face[1]))
         if side < 24:
             continue
-        scale = min(_log_uniform(rng, 8, size * 0.35), 1.5 * side) / side
+        scale = _log_uniform(rng, 8, min(size * 0.35, side * _LARGEST_ENLARGEMENT)) / side
         around = rng.uniform(0.25, 1.0) * side
         x1, y1 = int(max(0, face[0] - around)), int(max(0, face[1] - around))
         x2, y2 = int(min(picture.width, face[2] + around)), int(min(picture.height, face[3] + 1.6 * around))

@@ -26,7 +26,7 @@ STILL_CALLED_A_FACE = {
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
-@pytest.mark.parametrize("model", ["first_light", "scrfd_2.5g"])
+@pytest.mark.parametrize("model", ["scrfd_free", "scrfd_2.5g"])
 def test_faces_are_no_longer_found(
     model: str, name: str, method: MaskMethod, models: Models, photograph: Photograph
 ) -> None:
@@ -41,7 +41,7 @@ def test_faces_are_no_longer_found(
         decode(result.picture, header), header.width, header.height, options
     ).faces
     still = pairs(before, after)
-    allowed = STILL_CALLED_A_FACE.get((name, method), 0) if model == "first_light" else 0
+    allowed = STILL_CALLED_A_FACE.get((name, method), 0) if model == "scrfd_free" else 0
     assert len(before) > 0
     assert len(still) <= allowed
 
@@ -52,7 +52,7 @@ def test_a_better_detector_does_not_find_them_either(
     name: str, method: MaskMethod, models: Models, photograph: Photograph
 ) -> None:
     """Faces that the bundled model masked are hidden from SCRFD, too."""
-    pipeline, _ = models("first_light")
+    pipeline, _ = models("scrfd_free")
     _, judge = models("scrfd_2.5g")
     settings = Settings()
     options = DetectionOptions(confidence=settings.confidence, nms_threshold=settings.nms_threshold)

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from tests.training.support import labelled_folder
-from training.anchors import anchors, assign
+from training.anchors import anchors
 from training.batches import Batch, Batches
 from training.export import export
 from training.labels import read_labels
-from training.losses import losses
+from training.losses import assign, losses
 from training.model import FaceDetector
 from training.train import Schedule, main
 from training.weights import keep
@@ -56,44 +56,85 @@ def test_outputs_are_in_the_order_of_the_anchors(network: FaceDetector) -> None:
     assert landmarks.shape == (2, count, 10)
 
 
-def _batch(face: list[float]) -> Batch:
-    size = 96
-    boxes = np.array([face], np.float32)
-    mine = np.flatnonzero(assign(size, boxes) == 0)
-    points = np.tile(np.array(face[:2] * 5, np.float32) + 4, (len(mine), 1))
+def _batch(*faces: list[float], size: int = 96) -> Batch:
+    """One view; a face's landmarks lie beside each other near its upper left corner."""
+    labels = np.array([[*face, *(np.tile(face[:2], 5) + 4)] for face in faces], np.float32).reshape(-1, 14)
     return Batch(
         torch.zeros(1, size, size, 3, dtype=torch.uint8),
-        torch.from_numpy(mine),
-        torch.from_numpy(np.repeat(boxes, len(mine), 0)),
-        torch.from_numpy(points),
+        torch.from_numpy(labels),
+        torch.zeros(len(labels), dtype=torch.long),
+        torch.zeros(1, dtype=torch.bool),
         torch.ones(1, len(anchors(size)[0]), dtype=torch.bool),
     )
 
 
-def test_perfect_predictions_have_no_loss() -> None:
-    batch = _batch([20, 24, 52, 60])
-    boxes, strides = anchors(96)
+def _perfect(batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Distances, boxes and landmarks of the first face at every anchor."""
+    boxes, strides = anchors(batch.pixels.shape[1])
     centres = torch.from_numpy((boxes[:, :2] + boxes[:, 2:]) / 2)
     stride = torch.from_numpy(strides).float()[:, None]
-    face, points = batch.boxes[0], batch.landmarks[0].reshape(5, 2)
+    face, points = batch.faces[0, :4], batch.faces[0, 4:].reshape(5, 2)
     distances = torch.cat([centres - face[:2], face[2:] - centres], 1) / stride
     offsets = ((points[None] - centres[:, None]) / stride[..., None]).reshape(-1, 10)
-    logits = torch.full((1, len(boxes)), -20.0)
-    logits[0, batch.positive] = 20.0
-    terms = losses((logits, distances[None], offsets[None]), batch)
+    return distances[None], face.expand(1, len(boxes), 4), offsets[None]
+
+
+@pytest.mark.parametrize("side", [6, 8, 12, 20, 45, 90])
+def test_every_face_has_anchors_near_its_centre(side: int) -> None:
+    rng = np.random.default_rng(side)
+    for _ in range(20):
+        x, y = rng.uniform(0, 96 - side, 2)
+        batch = _batch([x, y, x + side, y + side])
+        _, boxes, _ = _perfect(batch)
+        positives, owners = assign(torch.zeros(1, boxes.shape[1]), boxes, batch)
+        assert len(positives) == 20  # as many as all that predict it can have
+        assert (owners == 0).all()
+        own, strides = anchors(96)
+        centres = (own[positives, :2] + own[positives, 2:]) / 2
+        reach = np.maximum(side / 2, 2.5 * strides[positives])[:, None]
+        assert (np.abs(centres - [x + side / 2, y + side / 2]) <= reach).all()
+
+
+def test_an_anchor_of_two_faces_goes_to_the_one_that_it_predicts() -> None:
+    batch = _batch([20, 20, 52, 52], [24, 20, 56, 52])
+    boxes = batch.faces[:1, :4].expand(1, len(anchors(96)[0]), 4).clone()
+    nearer = torch.arange(boxes.shape[1]) % 2 == 1
+    boxes[0, nearer] = batch.faces[1, :4]
+    positives, owners = assign(torch.zeros(1, boxes.shape[1]), boxes, batch)
+    assert len(positives.unique()) == len(positives)
+    assert (owners[positives % 2 == 1] == 1).all()
+    assert (owners[positives % 2 == 0] == 0).all()
+
+
+def test_no_face_has_no_anchor() -> None:
+    batch = _batch()
+    count = batch.counted.shape[1]
+    positives, owners = assign(torch.zeros(1, count), torch.zeros(1, count, 4), batch)
+    assert len(positives) == len(owners) == 0
+    terms = losses((torch.zeros(1, count), torch.ones(1, count, 4), torch.zeros(1, count, 10)), batch)
+    assert terms.score > 0
+    assert terms.box == terms.landmarks == 0
+
+
+def test_perfect_predictions_have_no_loss() -> None:
+    batch = _batch([20, 24, 52, 60])
+    distances, boxes, offsets = _perfect(batch)
+    positives, _ = assign(torch.zeros(1, boxes.shape[1]), boxes, batch)
+    logits = torch.full((1, boxes.shape[1]), -20.0)
+    logits[0, positives] = 20.0
+    terms = losses((logits, distances, offsets), batch)
     assert terms.iou.item() == pytest.approx(1, abs=1e-4)
     assert [term.item() for term in terms[:3]] == pytest.approx([0, 0, 0], abs=1e-3)
 
 
 def test_uncounted_anchors_give_no_score_loss() -> None:
     batch = _batch([20, 24, 52, 60])
-    count = batch.counted.shape[1]
-    wrong = torch.full((1, count), 5.0)
-    nothing = torch.zeros(1, count, 4) + 1, torch.zeros(1, count, 10)
-    counted = losses((wrong, *nothing), batch).score
-    none = losses((wrong, *nothing), batch._replace(counted=torch.zeros_like(batch.counted))).score
+    distances, _, offsets = _perfect(batch)
+    wrong = torch.full((1, batch.counted.shape[1]), 5.0)
+    counted = losses((wrong, distances, offsets), batch).score
+    none = losses((wrong, distances, offsets), batch._replace(counted=torch.zeros_like(batch.counted))).score
     assert counted > 1
-    assert none == 0
+    assert none < 0.01  # the face's own anchors alone
 
 
 def test_the_rate_warms_up_stays_and_falls() -> None:
@@ -110,7 +151,8 @@ def test_batches_are_what_the_losses_take(tmp_path: Path, network: FaceDetector)
     pictures = read_labels(labelled_folder(tmp_path / "faces"), None)
     batch = next(iter(Batches(pictures, tmp_path / "cache", "1", count=4, size=96, large=0.0)))
     assert batch.pixels.shape == (4, 96, 96, 3)
-    assert len(batch.positive) == len(batch.boxes) == len(batch.landmarks)
+    assert batch.faces.shape == (len(batch.view), 14)
+    assert batch.counted.shape == (4, len(anchors(96)[0]))
     terms = losses(network(torch.zeros(4, 3, 96, 96)), batch)
     assert all(torch.isfinite(term) for term in terms)
 
