@@ -32,8 +32,6 @@ class Batch(NamedTuple):
     """(F, 14), all views' faces: box and five landmarks, pixels, NaN where unknown."""
     view: Tensor
     """(F,), the view of each face."""
-    plain: Tensor
-    """(B,), bool: views that are pieces of pictures as they are."""
     counted: Tensor
     """(B, N), bool: anchors that give a score loss even if they are no face's own."""
 
@@ -78,7 +76,7 @@ def _batch(pool: Pool, rng: random.Random, size: int, count: int) -> Batch:
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     pixels = np.empty((count, size, size, 3), np.uint8)
     counted = np.ones((count, len(boxes)), bool)
-    faces, views, plain = [], [], []
+    faces, views = [], []
     for index in range(count):
         view = compose(pool, rng, size)
         pixels[index] = view.pixels
@@ -87,12 +85,10 @@ def _batch(pool: Pool, rng: random.Random, size: int, count: int) -> Batch:
             near = (centres >= box[:2] - margin).all(1) & (centres <= box[2:] + margin).all(1)
             counted[index, near] = False
         faces.append(view.faces)
-        plain.append(view.plain)
         views.append(np.full(len(view.faces), index))
     return Batch(
         torch.from_numpy(pixels),
         torch.from_numpy(np.concatenate(faces).astype(np.float32)),
         torch.from_numpy(np.concatenate(views)),
-        torch.tensor(plain),
         torch.from_numpy(counted),
     )

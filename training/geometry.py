@@ -27,8 +27,6 @@ class View:
     pixels: Pixels
     faces: Faces
     ignore: Boxes
-    plain: bool = False
-    """Whether it is a piece of a picture as it is."""
 
 
 def no_faces() -> Faces:
@@ -92,4 +90,4 @@ def mirror(view: View) -> View:
     faces[:, 4:] = landmarks[:, _MIRRORED_LANDMARKS].reshape(-1, 10)
     ignore = view.ignore.copy()
     ignore[:, 0], ignore[:, 2] = width - view.ignore[:, 2], width - view.ignore[:, 0]
-    return View(np.ascontiguousarray(view.pixels[:, ::-1]), faces, ignore, view.plain)
+    return View(np.ascontiguousarray(view.pixels[:, ::-1]), faces, ignore)

@@ -87,13 +87,8 @@ def assign(logits: Tensor, boxes: Tensor, batch: Batch) -> Positives:
     return Positives(torch.cat([nothing, *chosen]), torch.cat([nothing, *owners]))
 
 
-def losses(predictions: Predictions, batch: Batch, former: Tensor | None = None) -> Losses:
-    """Compare predictions with a batch's labels.
-
-    ``former`` (B, N) are the logits of the network whose weights were taken over: on pictures as they are, the scores
-    are held near its own (learning without forgetting: Li and Hoiem, 2016, arXiv 1606.09282), since the labelled
-    pictures are too few to say what all is no face.
-    """
+def losses(predictions: Predictions, batch: Batch) -> Losses:
+    """Compare predictions with a batch's labels."""
     logits, distances, offsets = (p.float() for p in predictions)
     centres, strides = _grid(batch.pixels.shape[1])
     reach = distances * strides[:, None]
@@ -110,12 +105,10 @@ def losses(predictions: Predictions, batch: Batch, former: Tensor | None = None)
     target[positives] = iou.detach().clamp(0, 1).sqrt()
     counted = batch.counted.reshape(-1).clone()
     counted[positives] = True
-    flat = logits.reshape(-1)
-    difficulty = (target - flat.detach().sigmoid()).abs().pow(_FOCUS)
-    entropy = functional.binary_cross_entropy_with_logits(flat, target, reduction="none")
+    logits = logits.reshape(-1)
+    difficulty = (target - logits.detach().sigmoid()).abs().pow(_FOCUS)
+    entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
     score = (entropy * difficulty * counted).sum() / max(len(anchor), 1)
-    if former is not None:
-        score = score + _divergence(logits[batch.plain], former[batch.plain].float()) / max(len(anchor), 1)
 
     # Anchors that fit their face better count more, as in GFL.
     weight = target[positives].clamp(min=0.1)
@@ -129,12 +122,6 @@ def losses(predictions: Predictions, batch: Batch, former: Tensor | None = None)
     )
     landmarks = (error.mean((1, 2)) * weight[known]).sum() / weight[known].sum().clamp(min=1e-3)
     return Losses(score, box, landmarks, iou.detach().mean() if len(iou) else torch.zeros(()))
-
-
-def _divergence(logits: Tensor, former: Tensor) -> Tensor:
-    """The Kullback-Leibler divergence of scores from former scores, summed."""
-    own = functional.binary_cross_entropy_with_logits(former, former.sigmoid(), reduction="sum")
-    return functional.binary_cross_entropy_with_logits(logits, former.sigmoid(), reduction="sum") - own
 
 
 @cache

@@ -21,8 +21,7 @@ __all__ = ["compose"]
 
 _SMALLEST_FACE = 6.0
 """Below this many pixels a face gives no loss: neither a person nor the network can tell."""
-_LARGEST_ENLARGEMENT = 1.5
-"""More would show people too small to be labelled at a size at which they are faces, and teach that they are none."""
+_LARGEST_ENLARGEMENT = 2.2
 _PLAIN = 0.5
 """Share of the views that are pictures as they are: without them the network forgets what it knew of those."""
 
@@ -51,8 +50,7 @@ def compose(pool: Pool, rng: random.Random, size: int) -> View:
             view = _upside_down(view)
         view.pixels = disturb(view.pixels, rng)
     small = np.sqrt((view.faces[:, 2:4] - view.faces[:, :2]).prod(1)) < _SMALLEST_FACE
-    ignore = np.concatenate([view.ignore, view.faces[small, :4]])
-    return View(view.pixels, view.faces[~small], ignore, plain)
+    return View(view.pixels, view.faces[~small], np.concatenate([view.ignore, view.faces[small, :4]]))
 
 
 def _plain(pool: Pool, rng: random.Random, size: int) -> View:
@@ -94,8 +92,7 @@ def _crop(pool: Pool, rng: random.Random, width: int, height: int, smallest: flo
     picture, source = pool.pictures[index], pool.pixels(index)
     face = picture.faces[rng.randrange(len(picture.faces))]
     side = float(max(face[2] - face[0], face[3] - face[1]))
-    scale = _log_uniform(rng, smallest, min(largest, side * _LARGEST_ENLARGEMENT)) / side
-    scale = min(scale, _LARGEST_ENLARGEMENT)
+    scale = min(_log_uniform(rng, smallest, largest) / side, _LARGEST_ENLARGEMENT)
     if rng.random() < 0.8:
         # Mostly fill the view: a small face is more often part of a large scene than of a small picture.
         scale = min(
@@ -183,7 +180,7 @@ def _paste(pool: Pool, rng: random.Random, size: int) -> View:
         side = float(max(face[2] - face[0], face[3] - face[1]))
         if side < 24:
             continue
-        scale = _log_uniform(rng, 8, min(size * 0.35, side * _LARGEST_ENLARGEMENT)) / side
+        scale = min(_log_uniform(rng, 8, size * 0.35), 1.5 * side) / side
         around = rng.uniform(0.25, 1.0) * side
         x1, y1 = int(max(0, face[0] - around)), int(max(0, face[1] - around))
         x2, y2 = int(min(picture.width, face[2] + around)), int(min(picture.height, face[3] + 1.6 * around))

@@ -75,7 +75,6 @@ class Run:
         groups = _groups(self.network, kept)
         self.optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.99), fused=True)
         self.average = copy.deepcopy(self.network).eval()
-        self.teacher: FaceDetector | None = None
         self.seen = self.steps = 0
         self.half = False
         folder.mkdir(parents=True, exist_ok=True)
@@ -94,21 +93,6 @@ class Run:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["network"])
         self.seen, self.steps = state["seen"], state["steps"]
-
-    def hold_to(self, weights: Path) -> None:
-        """Hold the scores of pictures as they are near those of the network with these weights."""
-        self.teacher = FaceDetector().to(memory_format=torch.channels_last).eval()
-        _use_onednn(self.teacher)
-        self.teacher.load_state_dict(torch.load(weights, weights_only=True)["network"])
-
-    @torch.no_grad()
-    def former(self, batch: Batch) -> torch.Tensor:
-        """Return the logits (B, N) of the network that the scores are held to; zero for views that are not plain."""
-        assert self.teacher is not None
-        logits = torch.zeros(batch.counted.shape)
-        if batch.plain.any():
-            logits[batch.plain] = self.teacher(to_input(batch)[batch.plain])[0].float()
-        return logits
 
     def save(self, name: str) -> None:
         """Save the state; an interrupted save leaves the former one."""
@@ -240,8 +224,6 @@ def main(arguments: list[str] | None = None) -> None:
     elif options.weights:
         run.begin_from(options.weights)
         print(f"began from {options.weights} at {run.seen} views", flush=True)
-    if options.hold:
-        run.hold_to(options.hold)
     run.half = team.agree(bfloat16_pays(run.network))
     print(f"computing in {'bfloat16' if run.half else 'float32'}", flush=True)
     training, _ = split(read_labels(options.folder))
@@ -279,8 +261,7 @@ def _train(run: Run, schedule: Schedule, loader: Iterator[Batch], stop: list[int
         batch: Batch = next(loader)
         with torch.autocast("cpu", torch.bfloat16, enabled=run.half):
             predictions = run.network(to_input(batch))
-            former = run.former(batch) if run.teacher else None
-        terms = losses(predictions, batch, former)
+        terms = losses(predictions, batch)
         total = terms.score + _BOX_WEIGHT * terms.box + _LANDMARK_WEIGHT * terms.landmarks
         run.optimiser.zero_grad(set_to_none=True)
         total.backward()
@@ -334,9 +315,6 @@ def _options() -> argparse.ArgumentParser:
         "--decay", type=float, default=0.25, help="share of the views in which the rate falls"
     )
     parser.add_argument("--rate", type=float, default=2.5e-3, help="highest learning rate")
-    parser.add_argument(
-        "--hold", type=Path, help="hold the scores of plain views near those of these weights"
-    )
     parser.add_argument(
         "--kept", type=float, default=1.0, help="share of the rate for layers whose weights were taken over"
     )

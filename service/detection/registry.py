@@ -105,8 +105,8 @@ REGISTRY: Final[dict[str, ModelEntry]] = {
             source="comes with the service",
             input="1×3×H×W float32, RGB, H and W free multiples of 32",
             speed="fastest",
-            sha256=("b09df6f0f22e904a8cdf245ab39cdb2929a029ec9944e2b3142eec5dbf4a7260",),
-            size_bytes=1_042_332,
+            sha256=("2b6efb3cbc77137dc2c4116d81061e0ab304536a991bfc31a43815532f921bf8",),
+            size_bytes=1_042_317,
             bundled=True,
         ),
         ModelEntry(

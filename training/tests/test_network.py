@@ -63,7 +63,6 @@ def _batch(*faces: list[float], size: int = 96) -> Batch:
         torch.zeros(1, size, size, 3, dtype=torch.uint8),
         torch.from_numpy(labels),
         torch.zeros(len(labels), dtype=torch.long),
-        torch.zeros(1, dtype=torch.bool),
         torch.ones(1, len(anchors(size)[0]), dtype=torch.bool),
     )
 
