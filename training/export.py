@@ -74,7 +74,9 @@ class _PerLevel(nn.Module):
         )
 
 
-def blend(average: dict[str, torch.Tensor], start: dict[str, torch.Tensor], share: float) -> dict[str, torch.Tensor]:
+def blend(
+    average: dict[str, torch.Tensor], start: dict[str, torch.Tensor], share: float
+) -> dict[str, torch.Tensor]:
     """Return ``share`` of the trained weights and the rest of those that training began with.
 
     Between the two a network keeps more of what it knew and most of what it learnt (WiSE-FT: Wortsman et al., 2022,
