@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from training.geometry import Faces, Pixels
 
-__all__ = ["occlude"]
+__all__ = ["hide", "occlude"]
 
 Patch: TypeAlias = Callable[[int, int], Pixels]
 """A piece of a picture without faces, by width and height."""
@@ -34,13 +34,32 @@ def occlude(pixels: Pixels, faces: Faces, rng: random.Random, patch: Patch, chan
         kind = rng.random()
         upright = np.isfinite(face[4:]).all()
         if kind < 0.40 and upright:
-            _medical_mask(pixels, face, rng, patch)
+            hide("medical mask", pixels, face, rng, patch)
         elif kind < 0.52 and upright:
-            _sunglasses(pixels, face, rng)
+            hide("sunglasses", pixels, face, rng, patch)
         elif kind < 0.72:
-            _hand(pixels, face, rng)
+            hide("hand", pixels, face, rng, patch)
         else:
+            hide("bar", pixels, face, rng, patch)
+
+
+def hide(what: str, pixels: Pixels, face: Faces, rng: random.Random, patch: Patch) -> None:
+    """Cover part of one face (14,), in place.
+
+    Raises:
+        ValueError: ``what`` is none of ``medical mask``, ``sunglasses``, ``hand`` and ``bar``.
+    """
+    match what:
+        case "medical mask":
+            _medical_mask(pixels, face, rng, patch)
+        case "sunglasses":
+            _sunglasses(pixels, face, rng)
+        case "hand":
+            _hand(pixels, face, rng)
+        case "bar":
             _bar(pixels, face, rng, patch)
+        case _:
+            raise ValueError(f"{what!r} covers no face here")
 
 
 def _medical_mask(pixels: Pixels, face: Faces, rng: random.Random, patch: Patch) -> None:

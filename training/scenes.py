@@ -17,7 +17,7 @@ from training.occlusion import occlude
 from training.photometric import disturb
 from training.pool import Pool
 
-__all__ = ["compose"]
+__all__ = ["background", "compose"]
 
 _SMALLEST_FACE = 6.0
 """Below this many pixels a face gives no loss: neither a person nor the network can tell."""
@@ -39,10 +39,10 @@ def compose(pool: Pool, rng: random.Random, size: int) -> View:
     elif kind < 0.90:
         view = _paste(pool, rng, size)
     else:
-        view = View(_background(pool, rng, size, size), geometry.no_faces(), geometry.no_boxes())
+        view = View(background(pool, rng, size, size), geometry.no_faces(), geometry.no_boxes())
     view.pixels = np.ascontiguousarray(view.pixels)
     if not plain:
-        occlude(view.pixels, view.faces, rng, partial(_background, pool, rng))
+        occlude(view.pixels, view.faces, rng, partial(background, pool, rng))
     if rng.random() < 0.5:
         view = geometry.mirror(view)
     if not plain:
@@ -73,8 +73,8 @@ def _log_uniform(rng: random.Random, low: float, high: float) -> float:
     return math.exp(rng.uniform(math.log(low), math.log(max(low, high))))
 
 
-def _background(pool: Pool, rng: random.Random, width: int, height: int) -> Pixels:
-    """A piece of a picture without faces."""
+def background(pool: Pool, rng: random.Random, width: int, height: int) -> Pixels:
+    """Return a piece of a picture without faces, (height, width, 3)."""
     source = pool.pixels(pool.random_without_face(rng))
     h, w = source.shape[:2]
     scale = max(width / w, height / h) * math.exp(rng.uniform(-0.2, 0.7))
@@ -106,7 +106,7 @@ def _crop(pool: Pool, rng: random.Random, width: int, height: int, smallest: flo
         pixels = np.empty((height, width, 3), np.uint8)
         pixels[:] = [rng.randrange(256) for _ in range(3)] if rng.random() < 0.5 else 0
     else:
-        pixels = _background(pool, rng, width, height)
+        pixels = background(pool, rng, width, height)
     _warp(source, matrix, scale, pixels)
     faces, ignore = geometry.move(picture.faces, picture.ignore, matrix, scale)
     return View(pixels, *geometry.clip(faces, ignore, (0, 0, width, height)))
@@ -171,7 +171,7 @@ def _mosaic(pool: Pool, rng: random.Random, size: int) -> View:
 
 def _paste(pool: Pool, rng: random.Random, size: int) -> View:
     """Faces of several pictures on a scene without any: their light matched to the scene's, their edges soft."""
-    view = View(_background(pool, rng, size, size).copy(), geometry.no_faces(), geometry.no_boxes())
+    view = View(background(pool, rng, size, size).copy(), geometry.no_faces(), geometry.no_boxes())
     taken: list[tuple[int, int, int, int]] = []
     for _ in range(rng.randint(2, 12)):
         index = pool.random_with_face(rng)
