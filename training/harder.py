@@ -5,7 +5,6 @@ sharpness and noise of the whole picture twice over. Labels stay. The same folde
 """
 
 import argparse
-import json
 import random
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +15,7 @@ import cv2
 import numpy as np
 
 from training.geometry import Pixels
-from training.labels import Picture, read_labels, split
+from training.labels import Picture, line_of, read_labels, split
 from training.occlusion import hide
 from training.photometric import disturb
 from training.pool import Pool
@@ -66,16 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
             name = f"{options.kind}_{picture.file.stem}.jpg"
             cv2.imwrite(str(images / name), pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
             faces = [{"bbox": f[:4].tolist(), "landmarks": f[4:].tolist()} for f in picture.faces]
-            row = {
-                "file": name,
-                "width": picture.width,
-                "height": picture.height,
-                "licence": picture.licence,
-                "source": picture.source,
-                "faces": faces,
-                "ignore": picture.ignore.tolist(),
-            }
-            file.write(json.dumps(row) + "\n")
+            file.write(line_of(picture, name, faces, picture.ignore.tolist()))
     print(f"{options.into}: {len(pictures)} pictures")
 
 

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["VALIDATION_SOURCES", "Picture", "read_labels", "split"]
+__all__ = ["VALIDATION_SOURCES", "Picture", "line_of", "read_labels", "split"]
 
 VALIDATION_SOURCES = (
     "github.com/rladies/rladies.github.io",
@@ -64,6 +64,12 @@ def read_labels(folder: Path, corrections: Path | None = _CORRECTIONS) -> list[P
         if not change.get("remove"):
             pictures.append(_corrected(_picture(folder, row), change))
     return pictures
+
+
+def line_of(picture: Picture, name: str, faces: list[Row], ignore: list[list[float]]) -> str:
+    """Return a line of ``labels.jsonl`` for a picture under another file name, with other labels."""
+    row = {"file": name, "width": picture.width, "height": picture.height, "licence": picture.licence}
+    return json.dumps(row | {"source": picture.source, "faces": faces, "ignore": ignore}) + "\n"
 
 
 def split(pictures: list[Picture]) -> tuple[list[Picture], list[Picture]]:

@@ -6,7 +6,6 @@ Such labels are for measuring only: with weights of another licence they must ne
 """
 
 import argparse
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import numpy.typing as npt
 
 from training.anchors import iou
 from training.evaluate import Finder, finder
-from training.labels import read_labels, split
+from training.labels import line_of, read_labels, split
 
 __all__ = ["main", "referee"]
 
@@ -100,16 +99,7 @@ def main(arguments: list[str] | None = None) -> None:
             name = f"referee_{picture.file.name}"
             (images / name).unlink(missing_ok=True)
             (images / name).symlink_to(picture.file.resolve())
-            row = {
-                "file": name,
-                "width": picture.width,
-                "height": picture.height,
-                "licence": picture.licence,
-                "source": picture.source,
-                "faces": faces,
-                "ignore": disputed,
-            }
-            file.write(json.dumps(row) + "\n")
+            file.write(line_of(picture, name, faces, disputed))
     print(f"{options.into}: {len(pictures)} pictures")
 
 
