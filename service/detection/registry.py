@@ -96,17 +96,17 @@ REGISTRY: Final[dict[str, ModelEntry]] = {
     entry.name: entry
     for entry in (
         ModelEntry(
-            name="scrfd_free",
-            file_names=("scrfd_free.onnx",),
-            summary="our own detector, 0.25 M parameters, five landmarks, free input size",
+            name="first_light",
+            file_names=("first_light.onnx",),
+            summary="our own first detector, 0.38 M parameters, five landmarks, free input size",
             licence="Apache-2.0",
-            licence_text="Free to use, also commercially. Begun with YuNet-n (Apache-2.0); CC0 and CC-BY photographs.",
+            licence_text="Free to use, also commercially. Trained on public photographs, a few of unclear licence.",
             commercial_use=True,
             source="comes with the service",
             input="1×3×H×W float32, RGB, H and W free multiples of 32",
             speed="fastest",
-            sha256=("2b6efb3cbc77137dc2c4116d81061e0ab304536a991bfc31a43815532f921bf8",),
-            size_bytes=1_042_317,
+            sha256=("a1edbbd3c8165b8a1fd329322450e906c568231ea73ebf62bb8a29253f068cf8",),
+            size_bytes=1_527_464,
             bundled=True,
         ),
         ModelEntry(

@@ -30,12 +30,6 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [*paths, folder / "notes.txt"]
 
 
-def weight_bytes(path: Path) -> int:
-    """The bytes of a model's kernels."""
-    tensors = [tensor for tensor in onnx.load(path).graph.initializer if len(tensor.dims) == 4]
-    return sum(onnx.numpy_helper.to_array(tensor).nbytes for tensor in tensors)
-
-
 def test_the_int8_model_is_small_and_finds_the_faces(pictures: list[Path], tmp_path: Path) -> None:
     model = resolve_model(MODEL, tmp_path)
     target = tmp_path / "models" / "mine_int8.onnx"
@@ -45,9 +39,7 @@ def test_the_int8_model_is_small_and_finds_the_faces(pictures: list[Path], tmp_p
     assert report.skipped[0].startswith("notes.txt: ")
     assert report.kept >= 2
     assert report.lowest_iou > 0.7
-    # The nodes and scales that int8 needs weigh as much as the weights of a model as small as the bundled one.
-    assert report.size_bytes == target.stat().st_size < 0.6 * model.path.stat().st_size
-    assert weight_bytes(target) < 0.3 * weight_bytes(model.path)
+    assert report.size_bytes == target.stat().st_size < 0.5 * model.path.stat().st_size
     assert report.f32_ms > 0 < report.int8_ms
     assert [path.name for path in target.parent.iterdir()] == [target.name]
     # QDQ with unsigned activations and signed weights, and a model like any other to the service.
