@@ -26,7 +26,7 @@ def credits_of(pictures: list[Picture]) -> str:
     text = [
         "# Credits",
         "",
-        "The model scrfd_free began with the weights of YuNet-n (Wei Wu, Hanyang Peng, Shiqi Yu: libfacedetection.train,",
+        "The model scrfd_free began with the weights of YuNet-n (Wu, Peng and Yu: libfacedetection.train,",
         "Apache License 2.0), which also labelled the photographs. They were adapted and changed by training.",
         "",
         f"It was trained on {len(pictures)} photographs. They were reduced, cut, turned, mixed and recoloured for",
