@@ -1,12 +1,14 @@
 """What a server process does about the process that started it: waits for its word, and does not outlive it."""
 
+import asyncio
 import logging
 import multiprocessing
 import os
 import signal
 import threading
 import time
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVarTuple
 
 __all__ = ["GRACE_SECONDS", "follow_parent", "guard_forks", "listen_to_signals"]
 
@@ -15,6 +17,8 @@ GRACE_SECONDS: Final = 30
 
 _POLL_SECONDS: Final = 0.5
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+_Ts = TypeVarTuple("_Ts")
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +52,7 @@ def follow_parent() -> None:
     if parent is None or parent.pid is None:
         return
     _take_signals()
+    _hear_once(asyncio.get_event_loop())
     threading.Thread(target=_end_after, args=(parent.pid,), name="parent", daemon=True).start()
 
 
@@ -56,6 +61,30 @@ def _take_signals() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # From a terminal it goes to every process at once; the parent is the one to act on it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _hear_once(loop: asyncio.AbstractEventLoop) -> None:
+    """Let the handlers that are added to the loop run once, and none for SIGINT.
+
+    granian's handler, called again before its server is up, would wait for ever for that server, and the loop with it.
+    A Ctrl-C reaches a server process twice, from the terminal and as the parent's SIGTERM; so does the SIGTERM of a
+    supervisor that sends it to all of them.
+    """
+    add = loop.add_signal_handler
+
+    def add_once(sig: int, callback: Callable[[*_Ts], object], *args: *_Ts) -> None:
+        told = False
+
+        def once() -> None:
+            nonlocal told
+            if not told:
+                told = True
+                callback(*args)
+
+        if sig != signal.SIGINT:
+            add(sig, once)
+
+    loop.add_signal_handler = add_once  # type: ignore[method-assign]
 
 
 def _begin() -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -120,6 +121,8 @@ def test_processes_that_are_replaced_leave_their_counts(start_server: StartServe
     assert [post(server, "/api/v1/detect", face_png) for _ in range(6)] == [200] * 6
     before = read(server)
     first = set(server.workers())
+    # The processes may have started less than a second ago.
+    time.sleep(1)
     server.process.send_signal(signal.SIGHUP)
     # The new ones run beside the old ones for a while.
     assert eventually(lambda: len(now := set(server.workers())) == 2 and not now & first, 90), (

@@ -95,16 +95,12 @@ def test_server_processes_do_not_outlive_their_parent(
     assert again.stop() == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("delay", [0, 0.3, 0.8])
-def test_a_service_that_is_starting_ends_when_told(
-    tmp_path: Path, delay: float, number: signal.Signals
-) -> None:
-    settings = service_environment(tmp_path, {"PORT": str(free_port()), "WORKERS": "2"})
+def starting(tmp_path: Path) -> subprocess.Popen[str]:
+    """Start a service of two processes; it leads a process group of its own."""
     process = subprocess.Popen(
         [sys.executable, "-m", "service.cli", "serve"],
         cwd=ROOT,
-        env=settings,
+        env=service_environment(tmp_path, {"PORT": str(free_port()), "WORKERS": "2"}),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -112,17 +108,47 @@ def test_a_service_that_is_starting_ends_when_told(
         text=True,
     )
     assert eventually(lambda: len(child_processes(process.pid)) == 2, 30)
+    return process
+
+
+def ends(process: subprocess.Popen[str]) -> None:
+    try:
+        _, errors = process.communicate(timeout=15)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    assert process.returncode == 0
+    assert "Traceback" not in errors
+    assert "Unexpected exit" not in errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("delay", [0, 0.3, 0.8])
+def test_a_service_that_is_starting_ends_when_told(
+    tmp_path: Path, delay: float, number: signal.Signals
+) -> None:
+    process = starting(tmp_path)
     time.sleep(delay)
     # A terminal's Ctrl-C goes to all of them, a supervisor's SIGTERM to the parent.
     if number == signal.SIGINT:
         os.killpg(process.pid, number)
     else:
         process.send_signal(number)
-    try:
-        _, errors = process.communicate(timeout=15)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == 0
-    assert "Traceback" not in errors
-    assert "Unexpected exit" not in errors
+    ends(process)
+
+
+def handles(pid: int, number: signal.Signals) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = int(status.partition("SigCgt:")[2].split()[0], 16)
+    return bool(caught >> (number - 1) & 1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_told_twice_before_it_serves(tmp_path: Path, number: signal.Signals) -> None:
+    process = starting(tmp_path)
+    workers = child_processes(process.pid)
+    # From here until it serves, a second word would once stop a process for ever.
+    assert eventually(lambda: all(handles(pid, signal.SIGTERM) for pid in workers), 30)
+    os.killpg(process.pid, number)
+    ends(process)
