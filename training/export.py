@@ -36,6 +36,8 @@ def export(network: FaceDetector, file: Path, metadata: dict[str, str], score_sh
     with warnings.catch_warnings():
         # The older exporter writes the plainer graph: no shape arithmetic for a free input size.
         warnings.simplefilter("ignore", DeprecationWarning)
+        # The batch, always 1, becomes a constant.
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
         _write(_PerLevel(network).eval(), file, names)
     model = onnx.load(file)
     model.producer_name, model.producer_version = "face-api", ""

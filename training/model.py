@@ -83,14 +83,16 @@ class Output(nn.Module):
 
     def __init__(self, channels: int, inner: int, outputs: int, groups: int) -> None:
         super().__init__()
+        self.width = outputs // ANCHORS_PER_CELL
         self.pointwise = nn.Conv2d(channels, inner, 1)
         self.grouped = nn.Conv2d(inner, outputs, 3, padding=1, groups=groups)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, anchors, width)."""
         y = self.grouped(self.pointwise(x))
-        batch, channels = y.shape[:2]
-        return cast("Tensor", y.permute(0, 2, 3, 1).reshape(batch, -1, channels // ANCHORS_PER_CELL))
+        # A plain number: in an exported file the shape is a constant then.
+        batch = int(y.shape[0])
+        return cast("Tensor", y.permute(0, 2, 3, 1).reshape(batch, -1, self.width))
 
 
 class Head(nn.Module):
@@ -111,7 +113,7 @@ class Head(nn.Module):
         centre, log_size = self.bbox(x).split(2, -1)
         half = log_size.clamp(max=_LARGEST_LOG).exp() / 2
         distances = torch.cat([half - centre, half + centre], -1)
-        return self.score(x).squeeze(-1), distances, self.kps(x)
+        return self.score(x).flatten(1), distances, self.kps(x)
 
 
 class FaceDetector(nn.Module):

@@ -178,11 +178,43 @@ def _quantize(source: Path, target: Path, tensors: Iterator[NDArray[np.float32]]
                 weight_type=quantization.QuantType.QInt8,
                 per_channel=True,
             )
+            shortened: Any = onnx.load(target)
+            _shorten_names(shortened.graph)
+            onnx.save(shortened, target)
     except (OSError, ModelError):
         raise
     except Exception as error:  # what the tools raise on a model that they do not take is anything
         said = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
         raise ModelError(f"{source}: cannot be quantised: {said}") from error
+
+
+def _shorten_names(graph: Any) -> None:
+    """Number the tensors within a graph and leave its nodes without names.
+
+    The tools build a name for each new tensor from those before it; in a network of many small layers the names, and
+    the shapes noted by name, weigh as much as the weights. What a tensor is for stays readable at its name's end.
+    """
+    names = {value.name: value.name for value in (*graph.input, *graph.output)} | {"": ""}
+
+    def short(name: str) -> str:
+        kind = next((end for end in ("_zero_point", "_scale") if name.endswith(end)), "")
+        return names.setdefault(name, f"{len(names)}{kind}")
+
+    def rename(part: Any) -> None:
+        for value in (*part.initializer, *part.input, *part.output):
+            value.name = short(value.name)
+        for node in part.node:
+            node.name = ""
+            for tensors in (node.input, node.output):
+                tensors[:] = [short(name) for name in tensors]
+            # The branches of an If, which see the tensors outside them.
+            for attribute in node.attribute:
+                if attribute.HasField("g"):
+                    rename(attribute.g)
+        # Every runtime works the shapes out by itself.
+        del part.value_info[:]
+
+    rename(graph)
 
 
 @contextmanager
