@@ -13,6 +13,7 @@ import numpy as np
 
 from training import geometry
 from training.geometry import Boxes, Faces, Pixels, View
+from training.masked import mask_faces
 from training.occlusion import occlude
 from training.photometric import disturb
 from training.pool import Pool
@@ -24,6 +25,8 @@ _SMALLEST_FACE = 6.0
 _LARGEST_ENLARGEMENT = 2.2
 _PLAIN = 0.5
 """Share of the views that are pictures as they are: without them the network forgets what it knew of those."""
+_MASKED = 0.15
+"""Share of the views in which faces are masked, and so none any more."""
 
 
 def compose(pool: Pool, rng: random.Random, size: int) -> View:
@@ -41,6 +44,8 @@ def compose(pool: Pool, rng: random.Random, size: int) -> View:
     else:
         view = View(background(pool, rng, size, size), geometry.no_faces(), geometry.no_boxes())
     view.pixels = np.ascontiguousarray(view.pixels)
+    if rng.random() < _MASKED:
+        view = mask_faces(view, rng)
     if not plain:
         occlude(view.pixels, view.faces, rng, partial(background, pool, rng))
     if rng.random() < 0.5:
@@ -134,18 +139,18 @@ def _placement(
 
 
 def _warp(source: Pixels, matrix: np.ndarray, scale: float, into: Pixels) -> None:
-    """Warp over ``into``; a strong reduction is made by area first, so that it does not alias."""
+    """Warp over ``into``; a strong reduction is made by area first, so that it does not alias.
+
+    ``matrix`` moves labels, for which a pixel's corner is a whole number; OpenCV's is for the pixels' middles.
+    """
+    matrix = matrix.copy()
     if scale < 0.5:
         first = scale * 1.2
         h, w = source.shape[:2]
-        source = np.asarray(
-            cv2.resize(
-                source, (max(2, round(w * first)), max(2, round(h * first))), interpolation=cv2.INTER_AREA
-            ),
-            np.uint8,
-        )
-        matrix = matrix.copy()
-        matrix[:, :2] /= first
+        reduced = max(2, round(w * first)), max(2, round(h * first))
+        source = np.asarray(cv2.resize(source, reduced, interpolation=cv2.INTER_AREA), np.uint8)
+        matrix[:, :2] *= np.array([w, h], np.float32) / reduced
+    matrix[:, 2] += matrix[:, :2].sum(1) / 2 - 0.5
     height, width = into.shape[:2]
     cv2.warpAffine(
         source, matrix, (width, height), dst=into, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_TRANSPARENT

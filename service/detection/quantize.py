@@ -194,7 +194,8 @@ def _shorten_names(graph: Any) -> None:
     The tools build a name for each new tensor from those before it; in a network of many small layers the names, and
     the shapes noted by name, weigh as much as the weights. What a tensor is for stays readable at its name's end.
     """
-    names = {value.name: value.name for value in (*graph.input, *graph.output)} | {"": ""}
+    names: dict[str, str] = {value.name: value.name for value in (*graph.input, *graph.output)}
+    names[""] = ""
 
     def short(name: str) -> str:
         kind = next((end for end in ("_zero_point", "_scale") if name.endswith(end)), "")

@@ -2,13 +2,15 @@
 
 import random
 
+import cv2
 import numpy as np
 import pytest
 
 from tests.training.support import labelled_folder
-from training import geometry
+from training import geometry, scenes
 from training.geometry import View
 from training.labels import read_labels
+from training.masked import mask_faces
 from training.pool import Pool
 from training.scenes import compose
 
@@ -66,3 +68,36 @@ def test_a_face_cut_in_half_is_ignored_and_a_sliver_is_gone() -> None:
     kept, ignored = geometry.clip(faces, geometry.no_boxes(), (0, 0, 50, 50))
     assert kept[:, :4].tolist() == [[0, 0, 20, 20]]
     assert ignored.tolist() == [[0, 0, 5, 20]]
+
+
+@pytest.mark.parametrize("scale", [0.3, 0.5, 0.77, 1.0, 1.3, 2.2])
+def test_pixels_lie_where_their_labels_say(scale: float) -> None:
+    source = np.zeros((200, 240, 3), np.uint8)
+    source[60:100, 80:140] = 255
+    source = np.asarray(cv2.blur(source, (15, 15)), np.uint8)  # edges that do not alias
+    matrix = np.array([[scale, 0, 11.3], [0, scale, -4.7]], np.float32)
+    pixels = np.zeros((460, 560, 3), np.uint8)
+    scenes._warp(source, matrix, scale, pixels)
+    light = pixels[..., 0].astype(np.float64)
+    middles = np.arange(560) + 0.5
+    centre = (light.sum(0) @ middles / light.sum(), light.sum(1) @ middles[:460] / light.sum())
+    assert centre == pytest.approx((110 * scale + 11.3, 80 * scale - 4.7), abs=0.06)
+
+
+def test_masked_faces_are_no_faces() -> None:
+    pixels = np.random.default_rng(5).integers(0, 256, (96, 96, 3), np.uint8)
+    faces = np.full((3, 14), np.nan, np.float32)
+    faces[:, :4] = [[4, 4, 34, 40], [50, 8, 90, 60], [10, 70, 20, 80]]
+    seen = set()
+    for seed in range(40):
+        masked = mask_faces(View(pixels, faces, geometry.no_boxes()), random.Random(seed))
+        gone = [not (masked.faces[:, :4] == face[:4]).all(1).any() for face in faces]
+        changed = [
+            not np.array_equal(pixels[y1:y2, x1:x2], masked.pixels[y1:y2, x1:x2])
+            for x1, y1, x2, y2 in faces[:, :4].astype(int)
+        ]
+        assert gone == changed
+        assert not gone[2]
+        seen.add(tuple(gone[:2]))
+    assert (True, True) in seen
+    assert len(seen) > 1
