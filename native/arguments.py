@@ -20,6 +20,7 @@ __all__ = [
     "levels",
     "mask_image",
     "number",
+    "part",
     "pixels",
     "planes",
     "positive",
@@ -163,6 +164,28 @@ def clip_box(
     left, right = (min(max(number(n, v), 0), width) for n, v in (("x1", x1), ("x2", x2)))
     top, bottom = (min(max(number(n, v), 0), height) for n, v in (("y1", y1), ("y2", y2)))
     return (left, top, right, bottom) if left < right and top < bottom else None
+
+
+def part(image: NDArray[np.uint8], region: Any) -> tuple[float, float, float, float]:
+    """Check a part of a picture, x1, y1, x2, y2 in px and fractions of them; None is all of it.
+
+    Raises
+    ------
+    TypeError
+        If it is no sequence of four numbers.
+    ValueError
+        If it is empty or reaches beyond the picture.
+    """
+    height, width = image.shape[:2]
+    if region is None:
+        return 0.0, 0.0, float(width), float(height)
+    try:
+        x1, y1, x2, y2 = (finite("region", value) for value in region)
+    except (TypeError, ValueError):
+        raise TypeError(f"region must be four finite numbers x1, y1, x2, y2, got {region!r}") from None
+    if not (0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height):
+        raise ValueError(f"region must lie within 0, 0, {width}, {height} and not be empty, got {region!r}")
+    return x1, y1, x2, y2
 
 
 def _flat(name: str, array: Any, values: int, rows: int | None = None) -> NDArray[np.float32]:

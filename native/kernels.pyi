@@ -32,6 +32,7 @@ def letterbox(
     height: SupportsIndex,
     mean: float,
     scale: float,
+    region: tuple[float, float, float, float] | None = None,
 ) -> None: ...
 def solid(
     image: NDArray[np.uint8], x1: SupportsIndex, y1: SupportsIndex, x2: SupportsIndex, y2: SupportsIndex

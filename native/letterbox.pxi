@@ -6,11 +6,15 @@ cdef struct Source:
     Py_ssize_t width
     Py_ssize_t height
     int channels
+    double x1            # the part to resize
+    double y1
+    double x2
+    double y2
 
 
-cdef inline Py_ssize_t tap(Py_ssize_t i, double ratio, Py_ssize_t n, float *weight) noexcept nogil:
+cdef inline Py_ssize_t tap(Py_ssize_t i, double start, double ratio, Py_ssize_t n, float *weight) noexcept nogil:
     """Left of the two source samples of output i, and the weight of the right one (float32, as OpenCV computes)."""
-    cdef float position = <float>((i + 0.5) * ratio - 0.5)
+    cdef float position = <float>(start + (i + 0.5) * ratio - 0.5)
     cdef Py_ssize_t left = <Py_ssize_t>floor(position)
     weight[0] = position - left
     if left < 0:
@@ -34,8 +38,8 @@ cdef int letterbox_planes(
 ) noexcept nogil:
     cdef Py_ssize_t area = tensor_width * tensor_height, samples = source.width * source.channels
     cdef Py_ssize_t x, y, upper
-    cdef bint resample = width != source.width or height != source.height
-    cdef double ratio_x = <double>source.width / width, ratio_y = <double>source.height / height
+    cdef double ratio_x = (source.x2 - source.x1) / width, ratio_y = (source.y2 - source.y1) / height
+    cdef bint resample = source.x1 != 0 or source.y1 != 0 or ratio_x != 1 or ratio_y != 1
     cdef float weight
     cdef float *row
     cdef const uint8_t *above
@@ -56,13 +60,13 @@ cdef int letterbox_planes(
         taps = <uint16_t *>(left + width)
         blended = taps + 8 * width
         for x in range(width):
-            left[x] = <int32_t>(tap(x, ratio_x, source.width, &weight) * source.channels)
+            left[x] = <int32_t>(tap(x, source.x1, ratio_x, source.width, &weight) * source.channels)
             weights[x] = (1 - weight) * scale / 256
             weights[width + x] = weight * scale / 256
     for y in range(height):
         row = tensor + y * tensor_width
         if resample:
-            upper = tap(y, ratio_y, source.height, &weight)
+            upper = tap(y, source.y1, ratio_y, source.height, &weight)
             above = source.pixels + upper * source.step
             below = above + source.step if weight > 0 else above
             blend_rows(above, below, <uint16_t>min(weight * 65536, <float>65535), samples, blended)
@@ -82,7 +86,7 @@ cdef int letterbox_planes(
     return 0
 
 
-def letterbox(image, tensor, width, height, mean, scale):
+def letterbox(image, tensor, width, height, mean, scale, region=None):
     """A picture resized into the top left of a model input, normalised; see `native.reference.letterbox`."""
     picture = arguments.pixels("image", image)
     planes = arguments.planes(tensor)
@@ -92,6 +96,7 @@ def letterbox(image, tensor, width, height, mean, scale):
     cdef float bias = -arguments.finite("mean", mean) * arguments.finite("scale", scale)
     if picture.size == 0:
         raise ValueError(f"image must not be empty, got shape {image.shape}")
+    x1, y1, x2, y2 = arguments.part(picture, region)
     if not packed_rows(picture):
         picture = np.ascontiguousarray(picture)
     cdef const uint8_t[:, :, :] view = picture
@@ -102,6 +107,7 @@ def letterbox(image, tensor, width, height, mean, scale):
     source.width = view.shape[1]
     source.height = view.shape[0]
     source.channels = <int>view.shape[2]
+    source.x1, source.y1, source.x2, source.y2 = x1, y1, x2, y2
     cdef int status
     with nogil:
         status = letterbox_planes(

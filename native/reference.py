@@ -141,12 +141,18 @@ def _suppress(boxes: Floats, scores: Floats, threshold: np.float32) -> NDArray[n
 
 
 def letterbox(
-    image: Image, tensor: Floats, width: SupportsIndex, height: SupportsIndex, mean: float, scale: float
+    image: Image,
+    tensor: Floats,
+    width: SupportsIndex,
+    height: SupportsIndex,
+    mean: float,
+    scale: float,
+    region: tuple[float, float, float, float] | None = None,
 ) -> None:
     """Resize a picture into the top left of a model input and normalise it; the rest becomes black.
 
     Sampling is that of ``cv2.resize`` with INTER_LINEAR: sample ``i`` of the output lies at ``(i + 0.5) * ratio -
-    0.5`` of the source, held at the borders, and takes the two nearest rows and columns. There is no rounding to
+    0.5`` of the region, held at the borders, and takes the two nearest rows and columns. There is no rounding to
     eight bits between resizing and normalising, so values may be up to one level from OpenCV's.
 
     Parameters
@@ -159,13 +165,17 @@ def letterbox(
         Size of the resized picture, tensor px.
     mean, scale : float
         Normalisation.
+    region : tuple of float
+        x1, y1, x2, y2 in px: the part of the picture that is resized, by default all of it. The last row or column of
+        a picture that a decoder has reduced may hold half a pixel of it only.
 
     Raises
     ------
     TypeError
         If an argument has the wrong type or dtype.
     ValueError
-        If a shape is wrong, the picture is empty, the tensor cannot be written, or the size exceeds it.
+        If a shape is wrong, the picture is empty, the tensor cannot be written, the size exceeds it, or the region
+        is not within the picture.
     """
     picture = arguments.pixels("image", image)
     planes = arguments.planes(tensor)
@@ -175,8 +185,9 @@ def letterbox(
     if picture.size == 0:
         raise ValueError(f"image must not be empty, got shape {image.shape}")
     colours = picture[:, :, [2, 1, 0]] if picture.shape[2] >= 3 else picture[:, :, [0, 0, 0]]
-    left, right, wx = _taps(width, picture.shape[1])
-    upper, lower, wy = _taps(height, picture.shape[0])
+    x1, y1, x2, y2 = arguments.part(picture, region)
+    left, right, wx = _taps(width, picture.shape[1], x1, x2)
+    upper, lower, wy = _taps(height, picture.shape[0], y1, y2)
     wx, wy = wx[:, np.newaxis], wy[:, np.newaxis, np.newaxis]
     rows = colours[upper] * (1 - wy) + colours[lower] * wy
     resized = rows[:, left] * (1 - wx) + rows[:, right] * wx
@@ -184,9 +195,12 @@ def letterbox(
     planes[:, :height, :width] = ((resized - mean) * scale).transpose(2, 0, 1)
 
 
-def _taps(n: int, source: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+def _taps(
+    n: int, source: int, start: float, end: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
     """The two source samples of each of n outputs and the weight of the second."""
-    position = ((np.arange(n) + 0.5) * (source / n) - 0.5).astype(np.float32).clip(0, source - 1)
+    position = start + (np.arange(n) + 0.5) * ((end - start) / n) - 0.5
+    position = position.astype(np.float32).clip(0, source - 1)
     first = np.floor(position).astype(np.intp)
     return first, np.minimum(first + 1, source - 1), (position - first).astype(np.float64)
 

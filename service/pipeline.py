@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from service.detection.detector import DetectionOptions, Detector, FacesFound
 from service.imaging.colour import read_profile, to_srgb
-from service.imaging.decode import decode, reduction_for
+from service.imaging.decode import PixelRegion, decode, reduction_for, region_of
 from service.imaging.encode import check_encodable, encode
 from service.imaging.header import MIN_SIDE, ImageHeader
 from service.imaging.mask import MaskOptions, mask_regions, padded_region
@@ -123,8 +123,9 @@ class Pipeline:
         watch = watch or Stopwatch()
         watch.lap()
         header = probe(data, max_pixels=self._max_pixels, min_side=MIN_SIDE)
-        image = decode(data, header, reduction=reduction_for(header, self.detector.letterboxed_side()))
-        return self._find(data, header, image, options, watch)
+        reduction = reduction_for(header, self.detector.letterboxed_side())
+        image = decode(data, header, reduction=reduction)
+        return self._find(data, header, image, options, watch, region_of(header, reduction))
 
     def mask(
         self,
@@ -178,9 +179,10 @@ class Pipeline:
         image: NDArray[np.uint8],
         options: DetectionOptions,
         watch: Stopwatch,
+        region: PixelRegion | None = None,
     ) -> DetectResult:
         decode_seconds = watch.lap()
-        found = self.detector.detect(image, header.upright_width, header.upright_height, options)
+        found = self.detector.detect(image, header.upright_width, header.upright_height, options, region)
         return DetectResult(
             header=header,
             size_bytes=len(data),

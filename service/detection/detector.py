@@ -165,7 +165,12 @@ class Detector:
         return self._failure
 
     def detect(
-        self, image: NDArray[np.uint8], width: int, height: int, options: DetectionOptions
+        self,
+        image: NDArray[np.uint8],
+        width: int,
+        height: int,
+        options: DetectionOptions,
+        region: tuple[float, float, float, float] | None = None,
     ) -> FacesFound:
         """Find the faces.
 
@@ -174,6 +179,7 @@ class Detector:
             width: Width of the upright picture, px; coordinates are in these units.
             height: Height of the upright picture, px.
             options: Thresholds.
+            region: x1, y1, x2, y2 in px of `image`: which part of it is the picture; by default all of it.
 
         Raises:
             ServiceUnavailable: The runtime failed.
@@ -181,7 +187,7 @@ class Detector:
         started = perf_counter()
         scale, inner, tensor = self._geometry(width, height)
         blob_started = perf_counter()
-        kernels.letterbox(image, tensor, inner[0], inner[1], _MEAN, _SCALE)
+        kernels.letterbox(image, tensor, inner[0], inner[1], _MEAN, _SCALE, region)
         preprocessed = perf_counter()
         with self._slots:
             inference_started = perf_counter()
@@ -214,10 +220,16 @@ class Detector:
             nms_seconds=found.nms_seconds,
         )
 
-    def tensor_of(self, image: NDArray[np.uint8], width: int, height: int) -> NDArray[np.float32]:
+    def tensor_of(
+        self,
+        image: NDArray[np.uint8],
+        width: int,
+        height: int,
+        region: tuple[float, float, float, float] | None = None,
+    ) -> NDArray[np.float32]:
         """What the model is shown of a picture, (1, 3, H, W) float32; the arguments are those of `detect`."""
         _, inner, tensor = self._geometry(width, height)
-        kernels.letterbox(image, tensor, inner[0], inner[1], _MEAN, _SCALE)
+        kernels.letterbox(image, tensor, inner[0], inner[1], _MEAN, _SCALE, region)
         return tensor.copy()
 
     def letterboxed_side(self) -> int:

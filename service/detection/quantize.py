@@ -12,17 +12,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from service.detection.agreement import Agreement, compare, total
-from service.detection.detector import DetectionOptions, Detector
+from service.detection.detector import DetectionOptions, Detector, FacesFound
 from service.detection.registry import ModelFile
 from service.errors import ImageError, ModelError
-from service.imaging.decode import decode, reduction_for
+from service.imaging.decode import PixelRegion, decode, reduction_for, region_of
 from service.imaging.probe import probe
 
 __all__ = ["QuantizationReport", "quantize_model"]
@@ -133,15 +133,28 @@ def _usable(pictures: Sequence[Path]) -> tuple[list[Path], list[str]]:
     return usable, skipped
 
 
-def _read(detector: Detector, path: Path) -> tuple[NDArray[np.uint8], int, int]:
-    """A picture as the detector takes it, with its upright size."""
+class _Picture(NamedTuple):
+    """What a detector takes: pixels, the size of the upright picture, and which part of the pixels is the picture."""
+
+    pixels: NDArray[np.uint8]
+    width: int
+    height: int
+    region: PixelRegion
+
+
+def _read(detector: Detector, path: Path) -> _Picture:
     try:
         data = path.read_bytes()
         header = probe(data)
-        image = decode(data, header, reduction=reduction_for(header, detector.letterboxed_side()))
+        reduction = reduction_for(header, detector.letterboxed_side())
+        pixels = decode(data, header, reduction=reduction)
     except ImageError as error:
         raise ModelError(f"{path}: {error.detail}") from error
-    return image, header.upright_width, header.upright_height
+    return _Picture(pixels, header.upright_width, header.upright_height, region_of(header, reduction))
+
+
+def _find(detector: Detector, picture: _Picture) -> FacesFound:
+    return detector.detect(picture.pixels, picture.width, picture.height, _OPTIONS, picture.region)
 
 
 def _tensor(detector: Detector, path: Path) -> NDArray[np.float32]:
@@ -234,17 +247,12 @@ def _compare(f32: Detector, int8: Detector, pictures: Sequence[Path]) -> tuple[A
     parts: list[Agreement] = []
     times: tuple[list[float], list[float]] = ([], [])
     for path in pictures:
-        taken = _read(f32, path)
-        parts.append(
-            compare(
-                f32.detect(*taken, _OPTIONS).faces,
-                int8.detect(*taken, _OPTIONS).faces,
-                threshold=_OPTIONS.confidence,
-            )
-        )
+        picture = _read(f32, path)
+        found, again = (_find(detector, picture).faces for detector in (f32, int8))
+        parts.append(compare(found, again, threshold=_OPTIONS.confidence))
     # In turn, so that what else the machine does meets both.
-    taken = _read(f32, pictures[0])
+    picture = _read(f32, pictures[0])
     for _ in range(_RUNS):
         for detector, measured in zip((f32, int8), times, strict=True):
-            measured.append(detector.detect(*taken, _OPTIONS).inference_seconds * 1000)
+            measured.append(_find(detector, picture).inference_seconds * 1000)
     return total(parts), round(median(times[0]), 2), round(median(times[1]), 2)

@@ -7,9 +7,11 @@ import numpy.typing as npt
 from service.errors import CorruptImage
 from service.imaging.header import Buffer, ImageHeader
 
-__all__ = ["REDUCTIONS", "apply_orientation", "decode", "reduction_for"]
+__all__ = ["REDUCTIONS", "PixelRegion", "apply_orientation", "decode", "reduction_for", "region_of"]
 
 Pixels = npt.NDArray[np.uint8]
+PixelRegion = tuple[float, float, float, float]
+"""x1, y1, x2, y2 in px and fractions of them."""
 
 REDUCTIONS = (8, 4, 2)
 
@@ -74,6 +76,30 @@ def reduction_for(header: ImageHeader, detector_side: int) -> int:
         if all(-(-side // reduction) >= 2 * round(side * scale) for side in (header.width, header.height)):
             return reduction
     return 1
+
+
+def region_of(header: ImageHeader, reduction: int) -> PixelRegion:
+    """Which part of the pixels that `decode` gives is the picture.
+
+    A side that the reduction does not divide ends within the last pixel; an orientation may make that the first one.
+
+    Args:
+        header: What `probe` said about the file.
+        reduction: What `decode` was given.
+    """
+    beyond_x, beyond_y = (-side % reduction / reduction for side in (header.width, header.height))
+    # Right and lower edge as stored become upper or left edges of the upright picture, by orientation.
+    left, top, right, bottom = {
+        2: (beyond_x, 0.0, 0.0, beyond_y),
+        3: (beyond_x, beyond_y, 0.0, 0.0),
+        4: (0.0, beyond_y, beyond_x, 0.0),
+        5: (0.0, 0.0, beyond_y, beyond_x),
+        6: (beyond_y, 0.0, 0.0, beyond_x),
+        7: (beyond_y, beyond_x, 0.0, 0.0),
+        8: (0.0, beyond_x, beyond_y, 0.0),
+    }.get(header.orientation, (0.0, 0.0, beyond_x, beyond_y))
+    width, height = (-(-side // reduction) for side in (header.upright_width, header.upright_height))
+    return left, top, width - right, height - bottom
 
 
 def apply_orientation(pixels: Pixels, orientation: int) -> Pixels:

@@ -114,6 +114,29 @@ def test_halfway_between_two_pixels() -> None:
     assert tensor.ravel().tolist() == [127.5] * 3
 
 
+@examples(100)
+@given(pictures(), sizes, sizes, st.tuples(*(st.floats(0, 1, width=32) for _ in range(4))))
+def test_a_region_agrees_with_the_twin(
+    picture: NDArray[np.uint8], width: int, height: int, shares: tuple[float, float, float, float]
+) -> None:
+    rows, columns = picture.shape[:2]
+    x1, y1 = shares[0] * 0.9 * columns, shares[1] * 0.9 * rows
+    x2, y2 = x1 + (columns - x1) * max(shares[2], 0.01), y1 + (rows - y1) * max(shares[3], 0.01)
+    ours, theirs = both(picture, (3, height, width), width, height, 0.0, 1.0, (x1, y1, x2, y2))
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=0.02)
+
+
+def test_half_a_row_too_many_is_left_out() -> None:
+    """A ramp over 11 rows, of which the last lies half outside, is that of 10.5 rows."""
+    picture = np.repeat(np.arange(11, dtype=np.uint8)[:, np.newaxis] * 20, 8, 1)
+    tensor = np.empty((3, 4, 8), np.float32)
+    kernels.letterbox(picture, tensor, 8, 4, 0.0, 1.0, (0, 0, 8, 10.5))
+    rows = (np.arange(4) + 0.5) * 10.5 / 4 - 0.5
+    assert tensor[0, :, 3].tolist() == pytest.approx((rows * 20).tolist(), abs=0.02)
+    kernels.letterbox(picture, tensor, 8, 4, 0.0, 1.0, (0, 0.5, 8, 11))
+    assert tensor[0, :, 3].tolist() == pytest.approx((rows * 20 + 10).tolist(), abs=0.02)
+
+
 IMAGE = np.zeros((4, 4, 3), np.uint8)
 TENSOR = np.zeros((1, 3, 8, 8), np.float32)
 READ_ONLY = np.zeros((3, 8, 8), np.float32)
@@ -136,6 +159,18 @@ READ_ONLY.flags.writeable = False
         ((IMAGE, TENSOR, 4, 4.5, 0, 1), TypeError, "height must be an integer, not float"),
         ((IMAGE, TENSOR, 4, 4, float("nan"), 1), ValueError, "mean must be finite"),
         ((IMAGE, TENSOR, 4, 4, 0, "x"), TypeError, "scale must be a number, not str"),
+        ((IMAGE, TENSOR, 4, 4, 0, 1, (0, 0, 4)), TypeError, "region must be four finite numbers"),
+        ((IMAGE, TENSOR, 4, 4, 0, 1, (0, 0, 4, "x")), TypeError, "region must be four finite numbers"),
+        (
+            (IMAGE, TENSOR, 4, 4, 0, 1, (0, 0, 4.5, 4)),
+            ValueError,
+            "region must lie within 0, 0, 4, 4 and not be",
+        ),
+        (
+            (IMAGE, TENSOR, 4, 4, 0, 1, (0, 2, 4, 2)),
+            ValueError,
+            "region must lie within 0, 0, 4, 4 and not be",
+        ),
     ],
 )
 def test_wrong_arguments(arguments: Any, error: type[Exception], message: str) -> None:
