@@ -31,10 +31,11 @@ class NetworkSize:
     stem: int = 16
     channels: int = 64
     """Of every level, neck and heads included."""
-    residuals: tuple[int, int, int] = (3, 3, 3)
+    residuals: tuple[int, int, int] = (0, 0, 0)
     """Residual blocks at strides 8, 16 and 32 ..."""
     hidden: tuple[int, int, int] = (64, 112, 192)
     """... and the channels within them."""
+    refinements: int = 3
 
 
 class ConvNorm(nn.Sequential):
@@ -98,22 +99,22 @@ class Output(nn.Module):
 class Head(nn.Module):
     """One level's score, distances and landmarks."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, refinements: int) -> None:
         super().__init__()
         anchors = ANCHORS_PER_CELL
         self.unit = PointDepth(channels, channels)
-        self.residual = Residual(channels, channels)
+        self.refine = nn.Sequential(*(Residual(channels, channels) for _ in range(refinements)))
         self.score = Output(channels, 2 * anchors, anchors, anchors)
         self.bbox = Output(channels, 4 * anchors, 4 * anchors, 4 * anchors)
         self.kps = Output(channels, 10 * anchors, 10 * anchors, 10 * anchors)
 
     def forward(self, x: Tensor) -> Predictions:
         """Return logits (B, anchors), distances and landmarks."""
-        x = self.residual(self.unit(x))
+        x = self.unit(x)
         centre, log_size = self.bbox(x).split(2, -1)
         half = log_size.clamp(max=_LARGEST_LOG).exp() / 2
         distances = torch.cat([half - centre, half + centre], -1)
-        return self.score(x).flatten(1), distances, self.kps(x)
+        return self.score(self.refine(x)).flatten(1), distances, self.kps(x)
 
 
 class FaceDetector(nn.Module):
@@ -137,9 +138,7 @@ class FaceDetector(nn.Module):
         )
         self.stages = nn.ModuleList(stage(level) for level in range(len(STRIDES)))
         self.top_down = nn.ModuleList(PointDepth(width, width) for _ in STRIDES)
-        self.down = nn.ModuleList(ConvNorm(width, width, 3, 2, groups=width) for _ in STRIDES[1:])
-        self.bottom_up = nn.ModuleList(ConvNorm(width, width, 1) for _ in STRIDES[1:])
-        self.heads = nn.ModuleList(Head(width) for _ in STRIDES)
+        self.heads = nn.ModuleList(Head(width, size.refinements) for _ in STRIDES)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -149,7 +148,7 @@ class FaceDetector(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode=mode, nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        for last in (*(m.project for m in self.modules() if isinstance(m, Residual)), *self.bottom_up):
+        for last in (m.project for m in self.modules() if isinstance(m, Residual)):
             nn.init.zeros_(cast("Tensor", cast("ConvNorm", last)[1].weight))
         for head in cast("list[Head]", list(self.heads)):
             for output in (head.score, head.bbox, head.kps):
@@ -168,7 +167,7 @@ class FaceDetector(nn.Module):
 
     def added(self) -> list[nn.Module]:
         """Return the modules that YuNet has no layers for."""
-        return [*(m for m in self.modules() if isinstance(m, Residual)), self.down, self.bottom_up]
+        return [m for head in self.heads for m in (cast("Head", head).refine, cast("Head", head).score)]
 
     def levels(self, x: Tensor) -> list[Predictions]:
         """Return the predictions of each level by itself."""
@@ -180,9 +179,7 @@ class FaceDetector(nn.Module):
         p5 = self.top_down[2](features[2])
         p4 = self.top_down[1](features[1] + functional.interpolate(p5, scale_factor=2.0))
         p3 = self.top_down[0](features[0] + functional.interpolate(p4, scale_factor=2.0))
-        n4 = p4 + self.bottom_up[0](functional.relu(self.down[0](p3)))
-        n5 = p5 + self.bottom_up[1](functional.relu(self.down[1](n4)))
-        return [head(p) for head, p in zip(self.heads, (p3, n4, n5), strict=True)]
+        return [head(p) for head, p in zip(self.heads, (p3, p4, p5), strict=True)]
 
 
 def fuse(network: FaceDetector) -> FaceDetector:

@@ -72,6 +72,9 @@ class Run:
         self.folder = folder
         self.network = FaceDetector().to(memory_format=torch.channels_last)
         _use_onednn(self.network)
+        self.network.requires_grad_(False).eval()
+        for module in self.network.added():
+            module.requires_grad_(True).train()
         groups = _groups(self.network, kept)
         self.optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.99), fused=True)
         self.average = copy.deepcopy(self.network).eval()
@@ -124,7 +127,7 @@ def _groups(network: FaceDetector, kept: float) -> list[dict[str, Any]]:
     """The parameters by weight decay (vectors have none) and by share of the learning rate."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
     added = {id(p) for module in network.added() for p in module.parameters()}
-    for parameter in network.parameters():
+    for parameter in (p for p in network.parameters() if p.requires_grad):
         key = (0.02 if parameter.ndim > 1 else 0.0, 1.0 if id(parameter) in added else kept)
         groups[key].append(parameter)
     return [
