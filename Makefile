@@ -3,9 +3,9 @@
 
 PYTHON ?= python3
 ARGS ?=
-# How the candidate was trained from YuNet-n's weights; without YUNET, training begins with random ones.
+# How the bundled model was trained from YuNet-n's weights; without YUNET, training begins with random ones.
 YUNET ?=
-FROM_YUNET := --weights training/runs/start.pt --kept 0.5 --rate 1e-4 --views 8000 --decay 0.6
+FROM_YUNET := --weights training/runs/start.pt --scores-only --rate 1e-3 --views 36000 --decay 0.5
 # Processes that the tests are shared out to.
 JOBS ?= 2
 
@@ -45,7 +45,7 @@ test: install $(STAMPS)/dev  ## install, then run every test (ARGS="tests/unit -
 test-training: $(VENV)/training/stamp install  ## the tests of training that need PyTorch, in .venv/training
 	@$(VENV)/training/bin/python -m pytest -p no:cacheprovider training/tests $(ARGS)
 
-train: $(VENV)/training/stamp  ## train a detector: make train DATA=FOLDER YUNET=yunet_n.onnx (ARGS="--views 16000")
+train: $(VENV)/training/stamp  ## train the bundled model: make train DATA=FOLDER YUNET=yunet_n.onnx (ARGS="--views 16000")
 	@test -z "$(YUNET)" || test -e training/runs/start.pt || \
 		$(VENV)/training/bin/python -m training.transfer "$(YUNET)" "$(DATA)" training/runs/start.pt
 	@$(VENV)/training/bin/python -m torch.distributed.run --standalone --nproc-per-node $$(nproc) -m training.train "$(DATA)" \

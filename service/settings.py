@@ -30,7 +30,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # Core
     model: Annotated[
         str, Meta(description="Registry name of the detector, or a file in FACE_API_MODEL_DIR.")
-    ] = "first_light"
+    ] = "scrfd_free"
     model_dir: Annotated[str, Meta(description="Folder with .onnx model files.")] = "models"
     model_url_base: Annotated[
         str,

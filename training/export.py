@@ -2,13 +2,14 @@
 
 import argparse
 import copy
+import math
 import warnings
 from pathlib import Path
 from typing import cast
 
 import onnx
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from training.anchors import STRIDES
 from training.model import FaceDetector, Head, fuse
@@ -20,18 +21,29 @@ _KINDS = ("score", "bbox", "kps")
 _TRACED = 64
 
 
-def export(network: FaceDetector, file: Path, metadata: dict[str, str], score_shift: float = 0.0) -> None:
+def export(
+    network: FaceDetector,
+    file: Path,
+    metadata: dict[str, str],
+    score_shift: float = 0.0,
+    box_scale: float = 1.0,
+) -> None:
     """Write ``network`` as float32 ONNX of free input size, batch norm folded, with ``metadata`` inside.
 
-    ``score_shift`` is added to the scores' logits, so that the threshold 0.5 is where the calibration put it.
+    ``score_shift`` is added to the scores' logits, so that the threshold 0.5 is where the calibration put it; the sides
+    of the boxes are multiplied by ``box_scale``.
     Input ``input`` (1, 3, H, W), multiples of 32, RGB, (x - 127.5) / 128; outputs ``score_8`` .. ``kps_32``.
     """
     network = fuse(copy.deepcopy(network).eval()).to(memory_format=torch.contiguous_format)
     with torch.no_grad():
         for head in network.heads:
-            bias = cast("Head", head).score.grouped.bias
-            assert isinstance(bias, nn.Parameter)
-            bias += score_shift
+            score, bbox = (
+                cast("Tensor", part.grouped.bias)
+                for part in (cast("Head", head).score, cast("Head", head).bbox)
+            )
+            score += score_shift
+            # The logarithms of width and height.
+            bbox.view(-1, 4)[:, 2:] += math.log(box_scale)
     names = [f"{kind}_{stride}" for kind in _KINDS for stride in STRIDES]
     with warnings.catch_warnings():
         # The older exporter writes the plainer graph: no shape arithmetic for a free input size.
@@ -100,6 +112,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--start", type=Path, help="blend with the weights that training began with")
     parser.add_argument("--share", type=float, default=0.7, help="share of the trained weights in the blend")
     parser.add_argument("--score-shift", type=float, default=0.0, help="added to the scores' logits")
+    parser.add_argument(
+        "--box-scale", type=float, default=1.0, help="the boxes' sides are multiplied by this"
+    )
     options = parser.parse_args(arguments)
     state = torch.load(options.state, weights_only=True)
     network = FaceDetector()
@@ -116,8 +131,9 @@ def main(arguments: list[str] | None = None) -> None:
         "input": "1x3xHxW float32, H and W multiples of 32, RGB, (x - 127.5) / 128",
         "views": str(state["seen"]),
         "score_shift": str(options.score_shift),
+        "box_scale": str(options.box_scale),
     }
-    export(network, options.file, metadata, options.score_shift)
+    export(network, options.file, metadata, options.score_shift, options.box_scale)
     print(f"{options.file}: {options.file.stat().st_size / 2**20:.2f} MiB, {state['seen']} views")
 
 

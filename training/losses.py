@@ -16,7 +16,7 @@ from training.anchors import anchors
 from training.batches import Batch
 from training.model import Predictions
 
-__all__ = ["Losses", "Positives", "assign", "losses"]
+__all__ = ["Losses", "Positives", "assign", "held_score_loss", "losses"]
 
 _FOCUS = 2.0
 _LANDMARK_BETA = 0.05
@@ -25,6 +25,7 @@ _REACH = 2.5
 _MOST_ANCHORS = 20
 _IOU_COST = 3.0
 _OUTSIDE_COST = 1e3
+_ON_FACE = 0.3
 
 
 class Losses(NamedTuple):
@@ -122,6 +123,35 @@ def losses(predictions: Predictions, batch: Batch) -> Losses:
     )
     landmarks = (error.mean((1, 2)) * weight[known]).sum() / weight[known].sum().clamp(min=1e-3)
     return Losses(score, box, landmarks, iou.detach().mean() if len(iou) else torch.zeros(()))
+
+
+def held_score_loss(predictions: Predictions, held: Tensor, batch: Batch) -> Tensor:
+    """The focal loss of scores that are held to others on faces and to zero elsewhere; a scalar.
+
+    What a network knows of faces stays (learning without forgetting: Li and Hoiem, 2016, arXiv 1606.09282); what the
+    labels say is no face, it unlearns.
+
+    Args:
+        predictions: Of the network in training.
+        held: Logits (B, N) of the network that it began as, for the same views.
+        batch: The views' labels. An anchor is on a face if the box that it predicts has an IoU of 0.3 with one.
+    """
+    logits, distances, _ = (p.float() for p in predictions)
+    centres, strides = _grid(batch.pixels.shape[1])
+    reach = distances.detach() * strides[:, None]
+    boxes = torch.cat([centres - reach[..., :2], centres + reach[..., 2:]], -1)
+    on_face = torch.zeros_like(logits, dtype=torch.bool)
+    for view in range(len(logits)):
+        faces = batch.faces[batch.view == view, :4]
+        if len(faces):
+            on_face[view] = (_pairwise_iou(faces, boxes[view]) >= _ON_FACE).any(0)
+    target = torch.where(on_face, held.float().sigmoid(), 0.0)
+    difficulty = (target - logits.detach().sigmoid()).abs().pow(_FOCUS)
+    entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    # Less than this entropy no score that is not 0 or 1 can have.
+    least = functional.binary_cross_entropy(target, target, reduction="none")
+    counted = (batch.counted | on_face).float()
+    return ((entropy - least) * difficulty.sqrt() * counted).sum() / max(int(on_face.sum()), 1)
 
 
 @cache

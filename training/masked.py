@@ -10,7 +10,7 @@ from training.geometry import Pixels, View
 
 __all__ = ["mask_faces"]
 
-_METHODS: Final = ("gaussian", "pixelate", "solid", "ellipse")
+_METHODS: Final = ("gaussian", "pixelate", "solid", "ellipse", "ellipse")
 _SMALLEST: Final = 14
 """Smaller ones (pixels) stay: a blurred patch of 10 pixels may as well be a face."""
 

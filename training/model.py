@@ -1,8 +1,9 @@
 """The detector's network: SCRFD's outputs (Guo et al., 2021, arXiv 2105.04714) on YuNet's units (Wu et al., 2023).
 
 Three levels at strides 8, 16 and 32; two anchors a cell; per anchor one score, four distances to the box's sides and
-five landmarks, distances and landmarks in units of the stride. The plain units have the shapes of YuNet-n's, so that
-:mod:`training.transfer` can begin with its weights; every :class:`Residual` begins as the identity.
+five landmarks, distances and landmarks in units of the stride. All but the scores' own :class:`Residual` blocks has the
+shapes of YuNet-n's layers, so that :mod:`training.transfer` can begin with its weights; those blocks begin as the
+identity.
 """
 
 from dataclasses import dataclass
@@ -26,16 +27,13 @@ _LARGEST_LOG = 5.0
 
 @dataclass(frozen=True)
 class NetworkSize:
-    """Channels and depths; the default is 0.8 G multiply-adds at 640 x 640."""
+    """Channels and depths."""
 
     stem: int = 16
     channels: int = 64
     """Of every level, neck and heads included."""
-    residuals: tuple[int, int, int] = (0, 0, 0)
-    """Residual blocks at strides 8, 16 and 32 ..."""
-    hidden: tuple[int, int, int] = (64, 112, 192)
-    """... and the channels within them."""
     refinements: int = 3
+    """Residual blocks before a head's scores; its boxes and landmarks do without."""
 
 
 class ConvNorm(nn.Sequential):
@@ -62,21 +60,19 @@ class PointDepth(nn.Module):
 
 
 class Residual(nn.Module):
-    """Inverted residual (Sandler et al., 2018), without its expansion where ``hidden`` is the block's width.
+    """Depthwise 3 x 3, then pointwise 1 x 1, added to the input.
 
     The last batch norm begins at zero, so that the block begins as the identity.
     """
 
-    def __init__(self, channels: int, hidden: int) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.expand = ConvNorm(channels, hidden, 1) if hidden != channels else None
-        self.depthwise = ConvNorm(hidden, hidden, groups=hidden)
-        self.project = ConvNorm(hidden, channels, 1)
+        self.depthwise = ConvNorm(channels, channels, groups=channels)
+        self.project = ConvNorm(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, channels, H, W)."""
-        y = x if self.expand is None else functional.relu(self.expand(x))
-        return x + cast("Tensor", self.project(functional.relu(self.depthwise(y))))
+        return x + cast("Tensor", self.project(functional.relu(self.depthwise(x))))
 
 
 class Output(nn.Module):
@@ -103,7 +99,7 @@ class Head(nn.Module):
         super().__init__()
         anchors = ANCHORS_PER_CELL
         self.unit = PointDepth(channels, channels)
-        self.refine = nn.Sequential(*(Residual(channels, channels) for _ in range(refinements)))
+        self.refine = nn.Sequential(*(Residual(channels) for _ in range(refinements)))
         self.score = Output(channels, 2 * anchors, anchors, anchors)
         self.bbox = Output(channels, 4 * anchors, 4 * anchors, 4 * anchors)
         self.kps = Output(channels, 10 * anchors, 10 * anchors, 10 * anchors)
@@ -118,16 +114,12 @@ class Head(nn.Module):
 
 
 class FaceDetector(nn.Module):
-    """Backbone, path-aggregation feature pyramid (Liu et al., 2018) and a head per level."""
+    """Backbone, feature pyramid (Lin et al., 2017) and a head per level."""
 
     def __init__(self, size: NetworkSize | None = None) -> None:
         super().__init__()
         size = size or NetworkSize()
         stem, width = size.stem, size.channels
-
-        def stage(level: int) -> nn.Sequential:
-            blocks = (Residual(width, size.hidden[level]) for _ in range(size.residuals[level]))
-            return nn.Sequential(PointDepth(width, width), PointDepth(width, width), *blocks)
 
         self.stem = nn.Sequential(ConvNorm(3, stem, 3, 2), nn.ReLU(inplace=True), PointDepth(stem, stem))
         self.stage2 = nn.Sequential(
@@ -136,7 +128,9 @@ class FaceDetector(nn.Module):
             PointDepth(width, width),
             PointDepth(width, width),
         )
-        self.stages = nn.ModuleList(stage(level) for level in range(len(STRIDES)))
+        self.stages = nn.ModuleList(
+            nn.Sequential(PointDepth(width, width), PointDepth(width, width)) for _ in STRIDES
+        )
         self.top_down = nn.ModuleList(PointDepth(width, width) for _ in STRIDES)
         self.heads = nn.ModuleList(Head(width, size.refinements) for _ in STRIDES)
         self._initialise()
@@ -149,7 +143,7 @@ class FaceDetector(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
         for last in (m.project for m in self.modules() if isinstance(m, Residual)):
-            nn.init.zeros_(cast("Tensor", cast("ConvNorm", last)[1].weight))
+            nn.init.zeros_(cast("Tensor", last[1].weight))
         for head in cast("list[Head]", list(self.heads)):
             for output in (head.score, head.bbox, head.kps):
                 nn.init.normal_(output.grouped.weight, std=0.01)
@@ -165,8 +159,8 @@ class FaceDetector(nn.Module):
         scores, boxes, landmarks = zip(*self.levels(x), strict=True)
         return torch.cat(scores, 1), torch.cat(boxes, 1), torch.cat(landmarks, 1)
 
-    def added(self) -> list[nn.Module]:
-        """Return the modules that YuNet has no layers for."""
+    def scoring(self) -> list[nn.Module]:
+        """Return the modules that only the scores come from."""
         return [m for head in self.heads for m in (cast("Head", head).refine, cast("Head", head).score)]
 
     def levels(self, x: Tensor) -> list[Predictions]:

@@ -25,7 +25,7 @@ _SMALLEST_FACE = 6.0
 _LARGEST_ENLARGEMENT = 2.2
 _PLAIN = 0.5
 """Share of the views that are pictures as they are: without them the network forgets what it knew of those."""
-_MASKED = 0.15
+_MASKED = 0.5
 """Share of the views in which faces are masked, and so none any more."""
 
 

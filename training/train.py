@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader
 
 from training.batches import Batch, Batches
 from training.labels import read_labels, split
-from training.losses import losses
+from training.losses import held_score_loss, losses
 from training.model import FaceDetector
 from training.pool import Pool
 
@@ -67,16 +67,19 @@ class Schedule:
 class Run:
     """A network in training, its averaged copy and its optimiser, kept in a folder."""
 
-    def __init__(self, folder: Path, kept: float = 1.0) -> None:
-        """Begin a run, or take up the one in ``folder``; layers that YuNet has too learn at ``kept`` of the rate."""
+    def __init__(self, folder: Path, scores_only: bool = False) -> None:
+        """Begin a run, or take up the one in ``folder``; with ``scores_only`` boxes and landmarks stay as they are."""
         self.folder = folder
         self.network = FaceDetector().to(memory_format=torch.channels_last)
         _use_onednn(self.network)
-        self.network.requires_grad_(False).eval()
-        for module in self.network.added():
-            module.requires_grad_(True).train()
-        groups = _groups(self.network, kept)
-        self.optimiser = torch.optim.AdamW(groups, betas=(0.9, 0.99), fused=True)
+        self.scores_only = scores_only
+        self.origin: FaceDetector | None = None
+        if scores_only:
+            # In evaluation mode, so that the batch norms stay too.
+            self.network.requires_grad_(False).eval()
+            for module in self.network.scoring():
+                module.requires_grad_(True).train()
+        self.optimiser = torch.optim.AdamW(_groups(self.network), betas=(0.9, 0.99), fused=True)
         self.average = copy.deepcopy(self.network).eval()
         self.seen = self.steps = 0
         self.half = False
@@ -87,6 +90,8 @@ class Run:
         state = torch.load(self.folder / name, weights_only=True)
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
+        if self.scores_only:
+            self.origin = _frozen(self.average, state["origin"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.seen, self.steps = state["seen"], state["steps"]
 
@@ -95,6 +100,8 @@ class Run:
         state = torch.load(weights, weights_only=True)
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["network"])
+        if self.scores_only:
+            self.origin = _frozen(self.average, state["network"])
         self.seen, self.steps = state["seen"], state["steps"]
 
     def save(self, name: str) -> None:
@@ -106,6 +113,8 @@ class Run:
             "seen": self.seen,
             "steps": self.steps,
         }
+        if self.origin:
+            state["origin"] = self.origin.state_dict()
         partial = self.folder / f"{name}.part"
         torch.save(state, partial)
         partial.replace(self.folder / name)
@@ -123,17 +132,19 @@ class Run:
                 mean.copy_(value)
 
 
-def _groups(network: FaceDetector, kept: float) -> list[dict[str, Any]]:
-    """The parameters by weight decay (vectors have none) and by share of the learning rate."""
-    groups: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
-    added = {id(p) for module in network.added() for p in module.parameters()}
+def _frozen(like: FaceDetector, weights: dict[str, torch.Tensor]) -> FaceDetector:
+    network = copy.deepcopy(like)
+    network.requires_grad_(False).eval()
+    network.load_state_dict(weights)
+    return network
+
+
+def _groups(network: FaceDetector) -> list[dict[str, Any]]:
+    """The parameters to learn, by weight decay: vectors have none."""
+    groups: dict[float, list[nn.Parameter]] = defaultdict(list)
     for parameter in (p for p in network.parameters() if p.requires_grad):
-        key = (0.02 if parameter.ndim > 1 else 0.0, 1.0 if id(parameter) in added else kept)
-        groups[key].append(parameter)
-    return [
-        {"params": members, "weight_decay": decay, "share": share}
-        for (decay, share), members in groups.items()
-    ]
+        groups[0.02 if parameter.ndim > 1 else 0.0].append(parameter)
+    return [{"params": members, "weight_decay": decay} for decay, members in groups.items()]
 
 
 class Team:
@@ -213,12 +224,15 @@ def bfloat16_pays(network: FaceDetector) -> bool:
 
 def main(arguments: list[str] | None = None) -> None:
     """Train."""
-    options = _options().parse_args(arguments)
+    parser = _options()
+    options = parser.parse_args(arguments)
+    if options.scores_only and not options.weights:
+        parser.error("--scores-only needs --weights: there is nothing to keep yet")
     torch.set_num_threads(options.threads)
     torch.set_flush_denormal(True)
     torch.manual_seed(0)
     team = Team()
-    run = Run(options.out, options.kept)
+    run = Run(options.out, options.scores_only)
     schedule = Schedule(options.rate, options.views, decay=options.decay)
     resume = _resume_from(options.out, schedule)
     if resume:
@@ -260,11 +274,14 @@ def _train(run: Run, schedule: Schedule, loader: Iterator[Batch], stop: list[int
         # An optimiser that is new to its weights knows nothing of their gradients yet.
         rising = min(1.0, (run.steps - first + 1) / _RISING_STEPS)
         for group in run.optimiser.param_groups:
-            group["lr"] = schedule.rate(run.seen) * rising * group["share"]
+            group["lr"] = schedule.rate(run.seen) * rising
         batch: Batch = next(loader)
         with torch.autocast("cpu", torch.bfloat16, enabled=run.half):
             predictions = run.network(to_input(batch))
+            held = run.origin(to_input(batch))[0] if run.origin else None
         terms = losses(predictions, batch)
+        if held is not None:
+            terms = terms._replace(score=held_score_loss(predictions, held, batch))
         total = terms.score + _BOX_WEIGHT * terms.box + _LANDMARK_WEIGHT * terms.landmarks
         run.optimiser.zero_grad(set_to_none=True)
         total.backward()
@@ -319,7 +336,9 @@ def _options() -> argparse.ArgumentParser:
     )
     parser.add_argument("--rate", type=float, default=2.5e-3, help="highest learning rate")
     parser.add_argument(
-        "--kept", type=float, default=1.0, help="share of the rate for layers whose weights were taken over"
+        "--scores-only",
+        action="store_true",
+        help="with --weights: boxes, landmarks and the scores of faces stay, false alarms are unlearnt",
     )
     parser.add_argument("--batch", type=int, default=16, help="views a step")
     parser.add_argument("--size", type=int, default=320, help="side of a view, pixels")

@@ -96,17 +96,17 @@ REGISTRY: Final[dict[str, ModelEntry]] = {
     entry.name: entry
     for entry in (
         ModelEntry(
-            name="first_light",
-            file_names=("first_light.onnx",),
-            summary="our own first detector, 0.38 M parameters, five landmarks, free input size",
+            name="scrfd_free",
+            file_names=("scrfd_free.onnx",),
+            summary="YuNet-n with scores trained further: 0.12 M parameters, five landmarks, free input size",
             licence="Apache-2.0",
-            licence_text="Free to use, also commercially. Trained on public photographs, a few of unclear licence.",
+            licence_text="Free to use, also commercially. Begun with YuNet-n (Apache-2.0); CC0 and CC-BY photographs.",
             commercial_use=True,
             source="comes with the service",
             input="1×3×H×W float32, RGB, H and W free multiples of 32",
             speed="fastest",
-            sha256=("a1edbbd3c8165b8a1fd329322450e906c568231ea73ebf62bb8a29253f068cf8",),
-            size_bytes=1_527_464,
+            sha256=("ff1617e26889401f42d0a2aee4ab6e5ad8fa3546e223cf4469952596ea660b55",),
+            size_bytes=527_254,
             bundled=True,
         ),
         ModelEntry(

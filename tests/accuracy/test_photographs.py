@@ -11,7 +11,7 @@ from service.pipeline import Pipeline
 from tests.accuracy.conftest import Models, Photograph
 from tests.accuracy.independent import Floats, pairs
 
-MODELS = ("first_light", "scrfd_2.5g", "scrfd_500m")
+MODELS = ("scrfd_free", "scrfd_2.5g", "scrfd_500m")
 PEOPLE = ("person_a_1", "person_a_2", "person_b_1")
 PHOTOGRAPHS = ("friends", "lumia", "solvay_1927", "city", *PEOPLE)
 THRESHOLD = 0.5
@@ -120,7 +120,7 @@ def test_crowd_of_tiny_faces_is_not_reduced(photograph: Photograph) -> None:
 
 
 @pytest.mark.parametrize("width", [2688, 3200, 4032, 4800])
-@pytest.mark.parametrize("model", ["first_light", "scrfd_2.5g"])
+@pytest.mark.parametrize("model", ["scrfd_free", "scrfd_2.5g"])
 def test_crowd_of_tiny_faces_enlarged(model: str, width: int, models: Models, photograph: Photograph) -> None:
     """Faces of 8 px in the tensor jump with every resampling, so that only most of them can be held to a limit."""
     pipeline, independent = models(model)

@@ -65,7 +65,7 @@ def test_wheel_holds_the_packages_and_nothing_else(image: Image) -> None:
     }
     expected = {name for name in packages if name.endswith((".py", ".pyi", "py.typed"))}
     expected |= {name for name in packages if name.startswith(("admin_ui/static/", "admin_ui/templates/"))}
-    expected |= VENDOR | {"service/detection/bundled/first_light.onnx"}
+    expected |= VENDOR | {f"service/detection/bundled/{name}" for name in ("scrfd_free.onnx", "CREDITS.md")}
     found = {name for name in entries(image.wheel) if ".dist-info/" not in name}
     (kernels,) = (name for name in found if re.fullmatch(r"native/kernels\.cpython-\S+\.so", name))
     assert found - {kernels} == expected

@@ -50,7 +50,7 @@ def test_list(tmp_path: Path) -> None:
     result = face_api(tmp_path, "models", "list")
     assert (result.returncode, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
-    assert any("*" in line and "first_light" in line and "Apache-2.0" in line for line in lines)
+    assert any("*" in line and "scrfd_free" in line and "Apache-2.0" in line for line in lines)
     assert any("scrfd_10g" in line and " no " in line and "16.9 MB" in line for line in lines)
 
 
@@ -101,7 +101,7 @@ def test_verify(tmp_path: Path) -> None:
     assert result.returncode == 0
     assert [row["verdict"] for row in json.loads(result.stdout)] == ["ok"]
 
-    bundled = BUNDLED_DIR / "first_light.onnx"
+    bundled = BUNDLED_DIR / "scrfd_free.onnx"
     changed = bundled.read_bytes() + b"\x72\x00"  # an empty metadata entry: other bytes, the same weights
     (folder / "mine.onnx").write_bytes(changed)
     result = face_api(tmp_path, "models", "verify", "--json")
@@ -117,7 +117,7 @@ def test_verify(tmp_path: Path) -> None:
     assert [row["verdict"] for row in json.loads(result.stdout)] == ["ok", "other", "corrupt", "unknown"]
     result = face_api(tmp_path, "models", "verify")
     assert result.returncode == 1
-    assert "holds first_light, not what its name says" in result.stdout
+    assert "holds scrfd_free, not what its name says" in result.stdout
 
 
 def test_the_licence_must_be_accepted(tmp_path: Path, mirror: ModelServer) -> None:
@@ -212,6 +212,6 @@ def test_a_url_of_ones_own(tmp_path: Path, mirror: ModelServer) -> None:
 
 
 def test_the_bundled_model_needs_no_pull(tmp_path: Path) -> None:
-    result = face_api(tmp_path, "models", "pull", "first_light")
+    result = face_api(tmp_path, "models", "pull", "scrfd_free")
     assert result.returncode == 0
     assert "comes with the service" in result.stdout

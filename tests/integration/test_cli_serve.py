@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from service.detection.registry import BUNDLED_DIR
+from service.detection.registry import BUNDLED_DIR, REGISTRY
 from tests.command import start_face_api
 from tests.conftest import StartServer
 from tests.server import eventually, free_port
@@ -27,6 +27,7 @@ def test_open_starts_the_browser_once_ready(tmp_path: Path) -> None:
 
 
 def test_an_unknown_model_file_is_a_warning_at_the_start(start_server: StartServer, tmp_path: Path) -> None:
-    shutil.copy(BUNDLED_DIR / "first_light.onnx", tmp_path / "det_500m.onnx")
+    shutil.copy(BUNDLED_DIR / "scrfd_free.onnx", tmp_path / "det_500m.onnx")
     server = start_server(MODEL="scrfd_500m", MODEL_DIR=str(tmp_path))
-    assert "holds first_light, not scrfd_500m (SHA-256 a1edbbd3" in server.stdout
+    digest = REGISTRY["scrfd_free"].sha256[0]
+    assert f"holds scrfd_free, not scrfd_500m (SHA-256 {digest[:8]}" in server.stdout

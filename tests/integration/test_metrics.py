@@ -100,7 +100,7 @@ def test_what_is_asked_is_counted(start_server: StartServer, workers: str, face_
         expected.items() - read(server).items()
     )
     series = read(server)
-    assert 'input_size="640x640",model="first_light",provider="CPUExecutionProvider"' in str(series)
+    assert 'input_size="640x640",model="scrfd_free",provider="CPUExecutionProvider"' in str(series)
     seconds = series['face_api_step_duration_seconds_sum{endpoint="mask",step="inference"}']
     total = series['face_api_request_duration_seconds_sum{method="POST",route="/api/v1/mask"}']
     assert 0 < seconds < total

@@ -39,6 +39,6 @@ def test_the_runtime_keeps_no_record_of_its_use(provider: str, tmp_path: Path) -
 
 def test_this_would_be_seen(tmp_path: Path) -> None:
     """The runtime as it comes does keep one; should that end, the test above says nothing any more."""
-    model = ROOT / "service/detection/bundled/first_light.onnx"
+    model = ROOT / "service/detection/bundled/scrfd_free.onnx"
     run(tmp_path, f"import onnxruntime; onnxruntime.InferenceSession({str(model)!r})")
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()]

@@ -16,7 +16,7 @@ from tests.conftest import StartServer
 from tests.integration.test_limits import SMALL
 from tests.server import Server, eventually, free_port, run_to_end
 
-BUNDLED = BUNDLED_DIR / "first_light.onnx"
+BUNDLED = BUNDLED_DIR / "scrfd_free.onnx"
 
 
 def stopped(folder: Path, settings: dict[str, str], *words: str, arguments: tuple[str, ...] = ()) -> str:

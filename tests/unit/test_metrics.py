@@ -58,7 +58,7 @@ MASKED = MaskResult(detected=DETECTED, picture=b"", mask_seconds=0.004, encode_s
 class Model:
     """What metrics read of a detector."""
 
-    name, provider, input_size = "first_light", "CPUExecutionProvider", (640, 640)
+    name, provider, input_size = "scrfd_free", "CPUExecutionProvider", (640, 640)
 
 
 def scope(route: str | None = None, error: type[Exception] | None = None) -> dict[str, Any]:

@@ -24,11 +24,11 @@ def _refusal(name: str, folder: Path) -> str:
 
 
 def test_bundled_model_needs_no_folder(tmp_path: Path) -> None:
-    found = resolve_model("first_light", tmp_path / "missing")
-    assert found.name == "first_light"
-    assert found.entry is REGISTRY["first_light"]
-    assert found.path.stat().st_size == REGISTRY["first_light"].size_bytes
-    assert sha256_of(found.path) in REGISTRY["first_light"].sha256
+    found = resolve_model("scrfd_free", tmp_path / "missing")
+    assert found.name == "scrfd_free"
+    assert found.entry is REGISTRY["scrfd_free"]
+    assert found.path.stat().st_size == REGISTRY["scrfd_free"].size_bytes
+    assert sha256_of(found.path) in REGISTRY["scrfd_free"].sha256
 
 
 @pytest.mark.parametrize("name", [name for name, entry in REGISTRY.items() if not entry.bundled])
@@ -69,7 +69,7 @@ def test_known_model_by_its_file_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typo", "meant"), [("first_ligth", "first_light"), ("scrfd_10", "scrfd_10g"), ("mien.onnx", "mine.onnx")]
+    ("typo", "meant"), [("scrfd_fre", "scrfd_free"), ("scrfd_10", "scrfd_10g"), ("mien.onnx", "mine.onnx")]
 )
 def test_nearest_name(typo: str, meant: str, tmp_path: Path) -> None:
     _put(tmp_path, "mine.onnx")
@@ -79,7 +79,7 @@ def test_nearest_name(typo: str, meant: str, tmp_path: Path) -> None:
 def test_nothing_near(tmp_path: Path) -> None:
     message = _refusal("qqqqqq", tmp_path)
     assert "did you mean" not in message
-    assert "first_light" in message
+    assert "scrfd_free" in message
     assert str(tmp_path) in message
 
 

@@ -50,13 +50,13 @@ def test_an_unknown_file_is_a_warning_with_its_digest(tmp_path: Path) -> None:
 
 
 def test_one_model_under_the_name_of_another(tmp_path: Path) -> None:
-    bundled = find_model(REGISTRY["first_light"], tmp_path)
+    bundled = find_model(REGISTRY["scrfd_free"], tmp_path)
     assert bundled is not None
     path = tmp_path / "scrfd_10g.onnx"
     path.write_bytes(bundled.read_bytes())
     check = check_file(path, REGISTRY["scrfd_10g"])
-    assert (check.verdict, check.model) == ("other", "first_light")
-    assert "holds first_light, not scrfd_10g" in (digest_warning(resolve_model("scrfd_10g", tmp_path)) or "")
+    assert (check.verdict, check.model) == ("other", "scrfd_free")
+    assert "holds scrfd_free, not scrfd_10g" in (digest_warning(resolve_model("scrfd_10g", tmp_path)) or "")
 
 
 def test_files_of_the_users_own(tmp_path: Path) -> None:

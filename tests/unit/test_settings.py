@@ -9,7 +9,7 @@ from service.settings import Settings, load_settings, variable_name
 
 # Defaults of the API reference; a clone that runs by itself differs in three of them.
 DEFAULTS: dict[str, Any] = {
-    "MODEL": "first_light",
+    "MODEL": "scrfd_free",
     "MODEL_DIR": "models",
     "DET_SIZE": 640,
     "CONFIDENCE": 0.5,

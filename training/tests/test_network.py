@@ -16,7 +16,7 @@ from training.anchors import anchors
 from training.batches import Batch, Batches
 from training.export import export
 from training.labels import read_labels
-from training.losses import assign, losses
+from training.losses import assign, held_score_loss, losses
 from training.model import FaceDetector
 from training.train import Schedule, main
 from training.weights import keep
@@ -185,6 +185,62 @@ def test_weights_that_were_kept_are_gone_on_from(tmp_path: Path, capsys: pytest.
         torch.load(tmp_path / name / "last.pt", weights_only=True)["network"] for name in ("first", "second")
     )
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_training_the_scores_leaves_boxes_and_landmarks(tmp_path: Path) -> None:
+    folder = labelled_folder(tmp_path / "faces")
+    torch.manual_seed(7)
+    begun = FaceDetector().eval()
+    torch.save({"network": begun.state_dict(), "seen": 0, "steps": 0}, tmp_path / "start.pt")
+    options = [
+        str(folder),
+        "--out",
+        str(tmp_path / "run"),
+        "--cache",
+        str(tmp_path / "cache"),
+        "--scores-only",
+    ]
+    options += ["--weights", str(tmp_path / "start.pt"), "--batch", "4", "--size", "96", "--large", "0"]
+    main([*options, "--workers", "0", "--threads", "1", "--views", "24"])
+    trained = FaceDetector().eval()
+    trained.load_state_dict(torch.load(tmp_path / "run" / "last.pt", weights_only=True)["average"])
+    views = torch.randn(1, 3, 96, 96)
+    with torch.no_grad():
+        (score, *rest), (new_score, *new_rest) = begun(views), trained(views)
+    assert not torch.equal(score, new_score)
+    assert all(torch.equal(a, b) for a, b in zip(rest, new_rest, strict=True))
+    main([*options, "--workers", "0", "--threads", "1", "--views", "48"])
+    again = torch.load(tmp_path / "run" / "last.pt", weights_only=True)
+    assert again["seen"] == 48
+    assert all(torch.equal(value, again["origin"][name]) for name, value in begun.state_dict().items())
+
+
+def test_scores_are_held_on_faces_and_unlearnt_elsewhere() -> None:
+    batch = _batch([20, 24, 52, 60])
+    distances, _, offsets = _perfect(batch)
+    count = batch.counted.shape[1]
+    far = torch.arange(count) % 2 == 0
+    distances = torch.where(far[None, :, None], 0.01, distances)  # half of the anchors predict a speck
+    held = torch.full((1, count), 1.0)
+    logits = held.clone().requires_grad_()
+    held_score_loss((logits, distances, offsets), held, batch).backward()
+    assert logits.grad is not None
+    assert (logits.grad[0, ~far] == 0).all()
+    assert (logits.grad[0, far] > 0).all()
+    none = held_score_loss(
+        (logits, distances, offsets), held, batch._replace(counted=torch.zeros_like(batch.counted))
+    )
+    assert none.item() == pytest.approx(0, abs=1e-4)
+
+
+def test_boxes_can_be_exported_larger(tmp_path: Path, network: FaceDetector) -> None:
+    sizes = []
+    for scale in (1.0, 1.1):
+        export(network, tmp_path / "model.onnx", {}, box_scale=scale)
+        session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+        boxes = session.run(["bbox_8"], {"input": np.zeros((1, 3, 64, 64), np.float32)})[0]
+        sizes.append(boxes[:, :2] + boxes[:, 2:])
+    assert sizes[1] == pytest.approx(sizes[0] * 1.1, rel=1e-4)
 
 
 def test_processes_train_together(tmp_path: Path) -> None:

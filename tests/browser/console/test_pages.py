@@ -25,7 +25,7 @@ def test_dashboard_of_an_empty_system_helps(console: Console, screenshots: Path)
     console.open("/admin")
     expect(console.page.get_by_role("heading", name="Send the first picture")).to_be_visible()
     expect(console.page.locator("#first-curl")).to_contain_text(f"{console.origin}/api/v1/mask")
-    expect(console.page.locator(".tile", has_text="Model")).to_contain_text("first_light")
+    expect(console.page.locator(".tile", has_text="Model")).to_contain_text("scrfd_free")
     expect(console.page.locator(".tile", has_text="Database")).to_contain_text("SQLite")
     console.screenshot(screenshots, "dashboard-empty")
 
