@@ -10,6 +10,7 @@ import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
+from itertools import count
 from pathlib import Path
 from statistics import median
 from typing import Any, Final, NamedTuple
@@ -207,12 +208,16 @@ def _shorten_names(graph: Any) -> None:
     The tools build a name for each new tensor from those before it; in a network of many small layers the names, and
     the shapes noted by name, weigh as much as the weights. What a tensor is for stays readable at its name's end.
     """
-    names: dict[str, str] = {value.name: value.name for value in (*graph.input, *graph.output)}
-    names[""] = ""
+    given: set[str] = {value.name for value in (*graph.input, *graph.output)}
+    names: dict[str, str] = {name: name for name in (*given, "")}
+    numbers = count()
 
     def short(name: str) -> str:
-        kind = next((end for end in ("_zero_point", "_scale") if name.endswith(end)), "")
-        return names.setdefault(name, f"{len(names)}{kind}")
+        if name not in names:
+            kind = next((end for end in ("_zero_point", "_scale") if name.endswith(end)), "")
+            # Exporters like to give outputs numbers for names.
+            names[name] = next(new for number in numbers if (new := f"{number}{kind}") not in given)
+        return names[name]
 
     def rename(part: Any) -> None:
         for value in (*part.initializer, *part.input, *part.output):

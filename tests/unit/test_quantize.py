@@ -1,13 +1,16 @@
 """An int8 version of a model: made, compared, refused."""
 
 import sys
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 
 from service.detection.detector import DetectionOptions, Detector
-from service.detection.quantize import quantize_model
+from service.detection.quantize import _shorten_names, quantize_model
 from service.detection.registry import REGISTRY, ModelFile, resolve_model
 from service.errors import ModelError
 from tests.faces import face_scene
@@ -50,6 +53,46 @@ def test_the_int8_model_is_small_and_finds_the_faces(pictures: list[Path], tmp_p
     detector = Detector(resolve_model("mine_int8", target.parent), det_size=320)
     scene = face_scene()
     assert len(detector.detect(scene[..., ::-1].copy(), 640, 512, OPTIONS).faces) == 3
+
+
+def test_names_become_short_and_stay_apart() -> None:
+    """Also in the branches of an If, and where an output's name is a number."""
+    value = onnx.helper.make_tensor_value_info
+    kind = onnx.TensorProto.FLOAT
+    then, other = (
+        onnx.helper.make_graph(
+            [onnx.helper.make_node(operator, ["a_long_name/2"], [f"{operator}_result"])],
+            operator,
+            [],
+            [value(f"{operator}_result", kind, [4])],
+        )
+        for operator in ("Relu", "Neg")
+    )
+    names = ["input", *(f"a_long_name/{number}" for number in range(6))]
+    nodes = [onnx.helper.make_node("Abs", [before], [name]) for before, name in pairwise(names)]
+    nodes.append(onnx.helper.make_node("If", ["condition"], ["3"], then_branch=then, else_branch=other))
+    nodes.append(onnx.helper.make_node("Add", [names[-1], "step_scale"], ["sum"]))
+    graph = onnx.helper.make_graph(
+        nodes,
+        "graph",
+        [value("input", kind, [4]), value("condition", onnx.TensorProto.BOOL, [])],
+        [value("3", kind, [4]), value("sum", kind, [4])],
+        [onnx.numpy_helper.from_array(np.ones(4, np.float32), "step_scale")],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    before = model.SerializeToString()
+    _shorten_names(model.graph)
+    assert b"a_long_name" not in model.SerializeToString()
+    assert [tensor.name[-6:] for tensor in model.graph.initializer] == ["_scale"]
+    x = np.array([-2, -1, 1, 2], np.float32)
+    for condition in (True, False):
+        first, second = (
+            ort.InferenceSession(data, providers=["CPUExecutionProvider"]).run(
+                ["3", "sum"], {"input": x, "condition": np.array(condition)}
+            )
+            for data in (before, model.SerializeToString())
+        )
+        np.testing.assert_array_equal(first, second)
 
 
 def test_too_few_pictures(pictures: list[Path], tmp_path: Path) -> None:
