@@ -45,7 +45,7 @@ test: install $(STAMPS)/dev  ## install, then run every test (ARGS="tests/unit -
 test-training: $(VENV)/training/stamp install  ## the tests of training that need PyTorch, in .venv/training
 	@$(VENV)/training/bin/python -m pytest -p no:cacheprovider training/tests $(ARGS)
 
-train: $(VENV)/training/stamp install  ## train the bundled model: make train DATA=FOLDER YUNET=yunet_n.onnx (ARGS="--views 16000")
+train: $(VENV)/training/stamp  ## train the bundled model: make train DATA=FOLDER YUNET=yunet_n.onnx (ARGS="--views 16000")
 	@test -z "$(YUNET)" || test -e training/runs/start.pt || \
 		$(VENV)/training/bin/python -m training.transfer "$(YUNET)" "$(DATA)" training/runs/start.pt
 	@$(VENV)/training/bin/python -m torch.distributed.run --standalone --nproc-per-node $$(nproc) -m training.train "$(DATA)" \

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from training.anchors import STRIDES
 from training.model import FaceDetector, Head, fuse
 
-__all__ = ["blend", "export", "main"]
+__all__ = ["export", "main"]
 
 _OPSET = 17
 _KINDS = ("score", "bbox", "kps")
@@ -88,20 +88,6 @@ class _PerLevel(nn.Module):
         )
 
 
-def blend(
-    average: dict[str, torch.Tensor], start: dict[str, torch.Tensor], share: float
-) -> dict[str, torch.Tensor]:
-    """Return ``share`` of the trained weights and the rest of those that training began with.
-
-    Between the two a network keeps more of what it knew and most of what it learnt (WiSE-FT: Wortsman et al., 2022,
-    arXiv 2109.01903).
-    """
-    return {
-        name: start[name].lerp(value, share) if value.dtype.is_floating_point else value
-        for name, value in average.items()
-    }
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Export."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -109,8 +95,6 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("file", type=Path, help="the ONNX file to write")
     parser.add_argument("--name", default="scrfd_free")
     parser.add_argument("--version", default="1")
-    parser.add_argument("--start", type=Path, help="blend with the weights that training began with")
-    parser.add_argument("--share", type=float, default=0.7, help="share of the trained weights in the blend")
     parser.add_argument("--score-shift", type=float, default=0.0, help="added to the scores' logits")
     parser.add_argument(
         "--box-scale", type=float, default=1.0, help="the boxes' sides are multiplied by this"
@@ -118,10 +102,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     state = torch.load(options.state, weights_only=True)
     network = FaceDetector()
-    weights = state["average"]
-    if options.start:
-        weights = blend(weights, torch.load(options.start, weights_only=True)["network"], options.share)
-    network.load_state_dict(weights)
+    network.load_state_dict(state["average"])
     metadata = {
         "name": options.name,
         "version": options.version,

@@ -146,12 +146,12 @@ def held_score_loss(predictions: Predictions, held: Tensor, batch: Batch) -> Ten
         if len(faces):
             on_face[view] = (_pairwise_iou(faces, boxes[view]) >= _ON_FACE).any(0)
     target = torch.where(on_face, held.float().sigmoid(), 0.0)
-    difficulty = (target - logits.detach().sigmoid()).abs().pow(_FOCUS)
+    difficulty = (target - logits.detach().sigmoid()).abs()
     entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
     # Less than this entropy no score that is not 0 or 1 can have.
     least = functional.binary_cross_entropy(target, target, reduction="none")
     counted = (batch.counted | on_face).float()
-    return ((entropy - least) * difficulty.sqrt() * counted).sum() / max(int(on_face.sum()), 1)
+    return ((entropy - least) * difficulty * counted).sum() / max(int(on_face.sum()), 1)
 
 
 @cache

@@ -1,9 +1,9 @@
 """The detector's network: SCRFD's outputs (Guo et al., 2021, arXiv 2105.04714) on YuNet's units (Wu et al., 2023).
 
 Three levels at strides 8, 16 and 32; two anchors a cell; per anchor one score, four distances to the box's sides and
-five landmarks, distances and landmarks in units of the stride. All but the scores' own :class:`Residual` blocks has the
-shapes of YuNet-n's layers, so that :mod:`training.transfer` can begin with its weights; those blocks begin as the
-identity.
+five landmarks, distances and landmarks in units of the stride. Everything but the :class:`Residual` blocks has the
+shapes of YuNet-n's layers, so that :mod:`training.transfer` can begin with its weights; those blocks, which only the
+scores pass, begin as the identity.
 """
 
 from dataclasses import dataclass

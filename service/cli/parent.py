@@ -84,7 +84,7 @@ def _hear_once(loop: asyncio.AbstractEventLoop) -> None:
         if sig != signal.SIGINT:
             add(sig, once)
 
-    loop.add_signal_handler = add_once  # type: ignore[method-assign]
+    loop.add_signal_handler = add_once  # type: ignore[method-assign]  # of this loop only
 
 
 def _begin() -> None:

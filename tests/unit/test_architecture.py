@@ -55,8 +55,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "admin_ui": BASE
     | DATA_PATH
     | {"service.metrics", "service.settings_table", "service.storage", "service.access", "service.handlers"},
-    # Training measures with the service's own detector, and masks faces with its kernels.
-    "training": {"native", "service.errors", "service.detection"},
+    # Training measures with the service's own detector.
+    "training": {"service.errors", "service.detection"},
     "bench": BASE
     | DATA_PATH
     | {"native", "service.memory", "service.storage", "service.handlers", "service.app"},
