@@ -29,7 +29,7 @@ class Batch(NamedTuple):
     pixels: Tensor
     """(B, S, S, 3), uint8, BGR."""
     faces: Tensor
-    """(F, 14), all views' faces: box and five landmarks, pixels, NaN where unknown."""
+    """(F, 15), all views' faces as :mod:`training.geometry` says."""
     view: Tensor
     """(F,), the view of each face."""
     counted: Tensor

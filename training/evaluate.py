@@ -1,14 +1,13 @@
 """Compare ONNX face detectors on a labelled folder: ``python -m training.evaluate FOLDER MODEL...``.
 
-Every SCRFD-shaped file runs through the service's own detector, YuNet through OpenCV's; each picture is enlarged or
-reduced to fit the input. Sizes are those of the faces in the input, so that they mean the same for every picture.
+Each picture is enlarged or reduced to fit the input. Sizes are those of the faces in the input, so that they mean the
+same for every picture.
 """
 
 import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,9 +17,8 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
-from service.detection.detector import DetectionOptions, Detector
-from service.detection.registry import ModelFile
-from service.errors import ModelError
+from training.finders import Finder, finder
+from training.geometry import LANDMARKS
 from training.labels import Picture, read_labels, split
 from training.metrics import (
     Detections,
@@ -31,59 +29,14 @@ from training.metrics import (
     recall_at_false_positives,
 )
 
-__all__ = ["evaluate", "finder", "main"]
+__all__ = ["evaluate", "main"]
 
-Finder: TypeAlias = Callable[[npt.NDArray[np.uint8]], Detections]
 Figures: TypeAlias = dict[str, Any]
 
 SIZES = ((0, 8), (8, 16), (16, 32), (32, 64), (64, 128), (128, 1024))
 _SMALLEST_FACE = 8.0
 """Smaller ones (pixels of the input) have their own column and count nowhere else: their labels are not sure."""
-_LOWEST_SCORE = 0.02
-_NMS = 0.4
 _FALSE_POSITIVES = (0.1, 1.0)
-
-
-def finder(path: Path, size: int) -> Finder:
-    """Return what finds faces with a file at an input of ``size`` pixels.
-
-    Raises:
-        ModelError: the file is no SCRFD or YuNet detector.
-    """
-    try:
-        detector = Detector(ModelFile(name=path.stem, path=path, entry=None), det_size=size)
-    except ModelError:
-        if "yunet" not in path.stem:
-            raise
-        return _yunet(path, size)
-    options = DetectionOptions(confidence=_LOWEST_SCORE, nms_threshold=_NMS)
-
-    def find(image: npt.NDArray[np.uint8]) -> Detections:
-        faces = detector.detect(image, image.shape[1], image.shape[0], options).faces
-        return Detections(faces[:, :4], faces[:, 4], faces[:, 5:15] if faces.shape[1] >= 15 else None)
-
-    return find
-
-
-def _yunet(path: Path, size: int) -> Finder:
-    network = cv2.FaceDetectorYN.create(str(path), "", (size, size), _LOWEST_SCORE, _NMS, 5000)
-
-    def find(image: npt.NDArray[np.uint8]) -> Detections:
-        height, width = image.shape[:2]
-        scale = size / max(height, width)
-        small = cv2.resize(image, (round(width * scale), round(height * scale)))
-        network.setInputSize((small.shape[1], small.shape[0]))
-        rows = network.detect(small)[1]
-        rows = np.zeros((0, 15), np.float32) if rows is None else rows
-        boxes = np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:4]], 1) / scale
-        # YuNet calls the person's right eye the first landmark; in the picture that is the left one.
-        return Detections(
-            boxes.astype(np.float32),
-            rows[:, 14].astype(np.float32),
-            (rows[:, 4:14] / scale).astype(np.float32),
-        )
-
-    return find
 
 
 def evaluate(find: Finder, pictures: list[Picture], size: int, threshold: float = 0.5) -> Figures:
@@ -120,7 +73,7 @@ def _in_input(found: Detections, picture: Picture, size: int) -> tuple[Detection
     landmarks = None if found.landmarks is None else found.landmarks * scale
     return (
         Detections(found.boxes * scale, found.scores, landmarks),
-        Truth(picture.faces[:, :4] * scale, picture.faces[:, 4:] * scale, picture.ignore * scale),
+        Truth(picture.faces[:, :4] * scale, picture.faces[:, LANDMARKS] * scale, picture.ignore * scale),
     )
 
 

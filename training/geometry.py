@@ -1,6 +1,7 @@
 """Labelled views and what moves their labels with their pixels.
 
-Faces are (G, 14) float32: box x1, y1, x2, y2 and five landmarks x, y; landmarks may be NaN. Ignored boxes are (I, 4).
+Faces are (G, 15) float32: box x1, y1, x2, y2, five landmarks x, y, and how sure detectors are of the face, as a logit;
+landmarks and the logit may be NaN. Ignored boxes are (I, 4).
 """
 
 from dataclasses import dataclass
@@ -9,13 +10,32 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Boxes", "Faces", "Pixels", "View", "clip", "mirror", "move", "no_boxes", "no_faces"]
+__all__ = [
+    "FACE_WIDTH",
+    "LANDMARKS",
+    "MIRRORED_LANDMARKS",
+    "SURENESS",
+    "Boxes",
+    "Faces",
+    "Pixels",
+    "View",
+    "clip",
+    "mirror",
+    "move",
+    "no_boxes",
+    "no_faces",
+]
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 Faces: TypeAlias = npt.NDArray[np.float32]
 Boxes: TypeAlias = npt.NDArray[np.float32]
 
-_MIRRORED_LANDMARKS = [1, 0, 2, 4, 3]
+FACE_WIDTH = 15
+LANDMARKS = slice(4, 14)
+SURENESS = 14
+"""The columns of a face."""
+
+MIRRORED_LANDMARKS = [1, 0, 2, 4, 3]
 _SMALLEST_PART = 0.02
 _LARGEST_LOSS = 0.5
 
@@ -31,7 +51,7 @@ class View:
 
 def no_faces() -> Faces:
     """No face."""
-    return np.zeros((0, 14), np.float32)
+    return np.zeros((0, FACE_WIDTH), np.float32)
 
 
 def no_boxes() -> Boxes:
@@ -48,7 +68,7 @@ def move(faces: Faces, ignore: Boxes, matrix: npt.NDArray[np.float32], scale: fl
     linear, shift = matrix[:, :2], matrix[:, 2]
     moved = faces.copy()
     moved[:, :4] = _moved_boxes(faces[:, :4], linear, shift, scale)
-    moved[:, 4:] = (faces[:, 4:].reshape(-1, 5, 2) @ linear.T + shift).reshape(-1, 10)
+    moved[:, LANDMARKS] = (faces[:, LANDMARKS].reshape(-1, 5, 2) @ linear.T + shift).reshape(-1, 10)
     return moved, _moved_boxes(ignore, linear, shift, scale)
 
 
@@ -85,9 +105,9 @@ def mirror(view: View) -> View:
     width = view.pixels.shape[1]
     faces = view.faces.copy()
     faces[:, 0], faces[:, 2] = width - view.faces[:, 2], width - view.faces[:, 0]
-    landmarks = view.faces[:, 4:].reshape(-1, 5, 2).copy()
+    landmarks = view.faces[:, LANDMARKS].reshape(-1, 5, 2).copy()
     landmarks[..., 0] = width - landmarks[..., 0]
-    faces[:, 4:] = landmarks[:, _MIRRORED_LANDMARKS].reshape(-1, 10)
+    faces[:, LANDMARKS] = landmarks[:, MIRRORED_LANDMARKS].reshape(-1, 10)
     ignore = view.ignore.copy()
     ignore[:, 0], ignore[:, 2] = width - view.ignore[:, 2], width - view.ignore[:, 0]
     return View(np.ascontiguousarray(view.pixels[:, ::-1]), faces, ignore)

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from training.anchors import iou
-from training.evaluate import Finder, finder
+from training.finders import Finder, finder
 
 __all__ = ["GroupedFace", "Recall", "at_size", "main", "read_groups", "recall_by_group"]
 

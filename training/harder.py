@@ -14,7 +14,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from training.geometry import Pixels
+from training.geometry import LANDMARKS, Pixels
 from training.labels import Picture, line_of, read_labels, split
 from training.occlusion import hide
 from training.photometric import disturb
@@ -29,7 +29,7 @@ _QUALITY = 95
 
 def _hidden(how: tuple[str, ...], picture: Picture, pixels: Pixels, rng: random.Random, pool: Pool) -> Pixels:
     for face in picture.faces:
-        if face[2] - face[0] >= _SMALLEST and np.isfinite(face[4:]).all():
+        if face[2] - face[0] >= _SMALLEST and np.isfinite(face[LANDMARKS]).all():
             hide(rng.choice(how), pixels, face, rng, partial(background, pool, rng))
     return pixels
 
@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
             # A name of its own: the corrections of the folder's labels are applied already.
             name = f"{options.kind}_{picture.file.stem}.jpg"
             cv2.imwrite(str(images / name), pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-            faces = [{"bbox": f[:4].tolist(), "landmarks": f[4:].tolist()} for f in picture.faces]
+            faces = [{"bbox": f[:4].tolist(), "landmarks": f[LANDMARKS].tolist()} for f in picture.faces]
             file.write(line_of(picture, name, faces, picture.ignore.tolist()))
     print(f"{options.into}: {len(pictures)} pictures")
 

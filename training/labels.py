@@ -1,11 +1,13 @@
 """A labelled folder: ``labels.jsonl`` beside ``images/``, split into training and validation by source.
 
 Each line of ``labels.jsonl`` is a picture: ``file``, ``width``, ``height``, ``licence``, ``source``, ``url``,
-``faces`` (``bbox`` as x1, y1, x2, y2 and ``landmarks`` as ten numbers, in pixels) and ``ignore`` (boxes that may hold a
-face: neither loss nor false alarm there).
+``faces`` (``bbox`` as x1, y1, x2, y2, ``landmarks`` as ten numbers, in pixels, and where known ``sureness``, how sure
+detectors are of it, above 0 and below 1) and ``ignore`` (boxes that may hold a face: neither loss nor false alarm
+there).
 """
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +15,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+from training.geometry import FACE_WIDTH
 
 __all__ = ["VALIDATION_SOURCES", "Picture", "line_of", "read_labels", "split"]
 
@@ -33,7 +37,7 @@ _CORRECTIONS = Path(__file__).with_name("label_corrections.jsonl")
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture's labels; ``faces`` is (G, 14): box and landmarks, ``ignore`` (I, 4), float32, pixels."""
+    """One picture's labels: ``faces`` (G, 15) as :mod:`training.geometry` says, ``ignore`` (I, 4); pixels."""
 
     file: Path
     width: int
@@ -90,7 +94,10 @@ def _lines(path: Path) -> Iterator[Row]:
 
 def _picture(folder: Path, row: Row) -> Picture:
     try:
-        faces = [[*face["bbox"], *(face.get("landmarks") or [np.nan] * 10)] for face in row["faces"]]
+        faces = [
+            [*face["bbox"], *(face.get("landmarks") or [np.nan] * 10), _logit(face.get("sureness"))]
+            for face in row["faces"]
+        ]
         return Picture(
             folder / "images" / row["file"],
             row["width"],
@@ -98,12 +105,16 @@ def _picture(folder: Path, row: Row) -> Picture:
             row["licence"],
             row["source"].removeprefix("https://"),
             row.get("url") or "",
-            np.array(faces, np.float32).reshape(-1, 14),
+            np.array(faces, np.float32).reshape(-1, FACE_WIDTH),
             np.array(row["ignore"], np.float32).reshape(-1, 4),
         )
     except KeyError as error:
         msg = f"labels of {row.get('file', 'a picture')}: the key {error} is missing"
         raise ValueError(msg) from error
+
+
+def _logit(share: float | None) -> float:
+    return math.nan if share is None else math.log(share / (1 - share))
 
 
 def _corrected(picture: Picture, change: Row) -> Picture:

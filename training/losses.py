@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from training.anchors import anchors
 from training.batches import Batch
+from training.geometry import LANDMARKS, SURENESS
 from training.model import Predictions
 
 __all__ = ["Losses", "Positives", "assign", "held_score_loss", "losses"]
@@ -25,7 +26,9 @@ _REACH = 2.5
 _MOST_ANCHORS = 20
 _IOU_COST = 3.0
 _OUTSIDE_COST = 1e3
-_ON_FACE = 0.3
+_ON_FACE, _BESIDE, _FITTING = 0.3, 0.4, 0.55
+_TOWARDS, _FARTHEST = 0.7, 1.5
+"""How much of the way a face's scores go to what detectors agree on, and how far at most; logits."""
 
 
 class Losses(NamedTuple):
@@ -115,11 +118,11 @@ def losses(predictions: Predictions, batch: Batch) -> Losses:
     weight = target[positives].clamp(min=0.1)
     box = (box_loss * weight).sum() / weight.sum().clamp(min=1e-3)
 
-    known = truth[:, 4:].isfinite().all(1)
+    known = truth[:, LANDMARKS].isfinite().all(1)
     points = offsets.reshape(-1, 5, 2)[positives][known] * stride[known][..., None] + centre[known][:, None]
     side = (truth[known, 2:4] - truth[known, :2]).mean(1)[:, None, None]
     error = functional.smooth_l1_loss(
-        points / side, truth[known, 4:].reshape(-1, 5, 2) / side, beta=_LANDMARK_BETA, reduction="none"
+        points / side, truth[known, LANDMARKS].reshape(-1, 5, 2) / side, beta=_LANDMARK_BETA, reduction="none"
     )
     landmarks = (error.mean((1, 2)) * weight[known]).sum() / weight[known].sum().clamp(min=1e-3)
     return Losses(score, box, landmarks, iou.detach().mean() if len(iou) else torch.zeros(()))
@@ -129,29 +132,46 @@ def held_score_loss(predictions: Predictions, held: Tensor, batch: Batch) -> Ten
     """The focal loss of scores that are held to others on faces and to zero elsewhere; a scalar.
 
     What a network knows of faces stays (learning without forgetting: Li and Hoiem, 2016, arXiv 1606.09282); what the
-    labels say is no face, it unlearns.
+    labels say is no face, and boxes that lie beside their face, it unlearns. Where the labels say how sure several
+    detectors are of a face, its scores move together, so that the highest comes nearer to that.
 
     Args:
         predictions: Of the network in training.
         held: Logits (B, N) of the network that it began as, for the same views.
-        batch: The views' labels. An anchor is on a face if the box that it predicts has an IoU of 0.3 with one.
+        batch: The views' labels. An anchor is on the face with which the box that it predicts has the highest IoU, from
+            0.3 on; its score is held in full from an IoU of 0.55 on, and to zero up to 0.4.
     """
     logits, distances, _ = (p.float() for p in predictions)
     centres, strides = _grid(batch.pixels.shape[1])
     reach = distances.detach() * strides[:, None]
     boxes = torch.cat([centres - reach[..., :2], centres + reach[..., 2:]], -1)
+    held = held.float().clone()
+    quality = torch.zeros_like(logits)
     on_face = torch.zeros_like(logits, dtype=torch.bool)
     for view in range(len(logits)):
-        faces = batch.faces[batch.view == view, :4]
-        if len(faces):
-            on_face[view] = (_pairwise_iou(faces, boxes[view]) >= _ON_FACE).any(0)
-    target = torch.where(on_face, held.float().sigmoid(), 0.0)
+        faces = batch.faces[batch.view == view]
+        if not len(faces):
+            continue
+        overlap, owner = _pairwise_iou(faces[:, :4], boxes[view]).max(0)
+        on_face[view] = overlap >= _ON_FACE
+        quality[view] = ((overlap - _BESIDE) / (_FITTING - _BESIDE)).clamp(0, 1)
+        held[view] += _moves(held[view], overlap, owner, faces[:, SURENESS])[owner]
+    target = held.sigmoid() * quality
     difficulty = (target - logits.detach().sigmoid()).abs()
     entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
     # Less than this entropy no score that is not 0 or 1 can have.
     least = functional.binary_cross_entropy(target, target, reduction="none")
     counted = (batch.counted | on_face).float()
     return ((entropy - least) * difficulty * counted).sum() / max(int(on_face.sum()), 1)
+
+
+def _moves(held: Tensor, overlap: Tensor, owner: Tensor, sureness: Tensor) -> Tensor:
+    """How far the logits of each face (G,) move; not at all if it has no fitting box or its sureness is unknown."""
+    fitting = torch.where(overlap >= _FITTING, held, -torch.inf)
+    highest = torch.full_like(sureness, -torch.inf).scatter_reduce(0, owner, fitting, "amax")
+    known = sureness.isfinite() & highest.isfinite()
+    apart = torch.where(known, sureness - highest, 0.0)
+    return (_TOWARDS * apart).clamp(-_FARTHEST, _FARTHEST)
 
 
 @cache

@@ -3,7 +3,7 @@
 Three levels at strides 8, 16 and 32; two anchors a cell; per anchor one score, four distances to the box's sides and
 five landmarks, distances and landmarks in units of the stride. Everything but the :class:`Residual` blocks has the
 shapes of YuNet-n's layers, so that :mod:`training.transfer` can begin with its weights; those blocks, which only the
-scores pass, begin as the identity.
+scores pass, begin as the identity, and what the scores see of stride 4 (:class:`Detail`) begins as nothing.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,17 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from training.anchors import ANCHORS_PER_CELL, STRIDES
 
-__all__ = ["ConvNorm", "FaceDetector", "Head", "NetworkSize", "PointDepth", "Predictions", "Residual", "fuse"]
+__all__ = [
+    "ConvNorm",
+    "Detail",
+    "FaceDetector",
+    "Head",
+    "NetworkSize",
+    "PointDepth",
+    "Predictions",
+    "Residual",
+    "fuse",
+]
 
 Predictions: TypeAlias = tuple[Tensor, Tensor, Tensor]
 """Logits (B, N), distances (B, N, 4) and landmarks (B, N, 10) of the N anchors of all levels, finest level first."""
@@ -92,8 +102,24 @@ class Output(nn.Module):
         return cast("Tensor", y.permute(0, 2, 3, 1).reshape(batch, -1, self.width))
 
 
+class Detail(nn.Module):
+    """What the scores of stride 8 see of stride 4: depthwise 3 x 3 of stride 2, then pointwise 1 x 1.
+
+    The last batch norm begins at zero, so that nothing is added.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.depthwise = ConvNorm(channels, channels, stride=2, groups=channels)
+        self.project = ConvNorm(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, channels, H / 2, W / 2)."""
+        return cast("Tensor", self.project(functional.relu(self.depthwise(x))))
+
+
 class Head(nn.Module):
-    """One level's score, distances and landmarks."""
+    """One level's score, distances and landmarks, from what its unit made of the level."""
 
     def __init__(self, channels: int, refinements: int) -> None:
         super().__init__()
@@ -104,13 +130,15 @@ class Head(nn.Module):
         self.bbox = Output(channels, 4 * anchors, 4 * anchors, 4 * anchors)
         self.kps = Output(channels, 10 * anchors, 10 * anchors, 10 * anchors)
 
-    def forward(self, x: Tensor) -> Predictions:
-        """Return logits (B, anchors), distances and landmarks."""
-        x = self.unit(x)
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return distances and landmarks."""
         centre, log_size = self.bbox(x).split(2, -1)
         half = log_size.clamp(max=_LARGEST_LOG).exp() / 2
-        distances = torch.cat([half - centre, half + centre], -1)
-        return self.score(self.refine(x)).flatten(1), distances, self.kps(x)
+        return torch.cat([half - centre, half + centre], -1), self.kps(x)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Return the scores' logits (B, anchors)."""
+        return cast("Tensor", self.score(self.refine(x))).flatten(1)
 
 
 class FaceDetector(nn.Module):
@@ -133,6 +161,7 @@ class FaceDetector(nn.Module):
         )
         self.top_down = nn.ModuleList(PointDepth(width, width) for _ in STRIDES)
         self.heads = nn.ModuleList(Head(width, size.refinements) for _ in STRIDES)
+        self.detail = Detail(width)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -142,7 +171,7 @@ class FaceDetector(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode=mode, nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        for last in (m.project for m in self.modules() if isinstance(m, Residual)):
+        for last in (m.project for m in self.modules() if isinstance(m, Residual | Detail)):
             nn.init.zeros_(cast("Tensor", last[1].weight))
         for head in cast("list[Head]", list(self.heads)):
             for output in (head.score, head.bbox, head.kps):
@@ -156,24 +185,44 @@ class FaceDetector(nn.Module):
 
     def forward(self, x: Tensor) -> Predictions:
         """Return the predictions of all levels for pictures (B, 3, H, W), H and W multiples of 32."""
-        scores, boxes, landmarks = zip(*self.levels(x), strict=True)
+        return self.predictions(self.features(x))
+
+    def predictions(self, features: list[Tensor]) -> Predictions:
+        """Return the predictions of all levels, of :meth:`features`."""
+        scores, boxes, landmarks = zip(*self._levels(features), strict=True)
         return torch.cat(scores, 1), torch.cat(boxes, 1), torch.cat(landmarks, 1)
 
     def scoring(self) -> list[nn.Module]:
         """Return the modules that only the scores come from."""
-        return [m for head in self.heads for m in (cast("Head", head).refine, cast("Head", head).score)]
+        heads = cast("list[Head]", list(self.heads))
+        return [self.detail, *(m for head in heads for m in (head.refine, head.score))]
 
     def levels(self, x: Tensor) -> list[Predictions]:
         """Return the predictions of each level by itself."""
-        y = self.stage2(functional.max_pool2d(self.stem(x), 2))
-        features = []
+        return self._levels(self.features(x))
+
+    def _levels(self, features: list[Tensor]) -> list[Predictions]:
+        boxes = (head(feature) for head, feature in zip(self.heads, features[1:], strict=True))
+        return [(score, *rest) for score, rest in zip(self.logits(features), boxes, strict=True)]
+
+    def logits(self, features: list[Tensor]) -> list[Tensor]:
+        """Return each level's logits, of :meth:`features`."""
+        fine, *levels = features
+        levels[0] = levels[0] + self.detail(fine)
+        return [cast("Head", head).logits(level) for head, level in zip(self.heads, levels, strict=True)]
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """Return what the heads see: stride 4 (B, 64, H / 4, W / 4), then 8, 16 and 32."""
+        fine = y = self.stage2(functional.max_pool2d(self.stem(x), 2))
+        stages = []
         for stage in self.stages:
             y = stage(functional.max_pool2d(y, 2))
-            features.append(y)
-        p5 = self.top_down[2](features[2])
-        p4 = self.top_down[1](features[1] + functional.interpolate(p5, scale_factor=2.0))
-        p3 = self.top_down[0](features[0] + functional.interpolate(p4, scale_factor=2.0))
-        return [head(p) for head, p in zip(self.heads, (p3, p4, p5), strict=True)]
+            stages.append(y)
+        p5 = self.top_down[2](stages[2])
+        p4 = self.top_down[1](stages[1] + functional.interpolate(p5, scale_factor=2.0))
+        p3 = self.top_down[0](stages[0] + functional.interpolate(p4, scale_factor=2.0))
+        units = (cast("Head", head).unit(p) for head, p in zip(self.heads, (p3, p4, p5), strict=True))
+        return [fine, *units]
 
 
 def fuse(network: FaceDetector) -> FaceDetector:

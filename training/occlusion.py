@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from training.geometry import Faces, Pixels
+from training.geometry import LANDMARKS, Faces, Pixels
 
 __all__ = ["hide", "occlude"]
 
@@ -32,7 +32,7 @@ def occlude(pixels: Pixels, faces: Faces, rng: random.Random, patch: Patch, chan
         if face[2] - face[0] < _SMALLEST or rng.random() > chance:
             continue
         kind = rng.random()
-        upright = np.isfinite(face[4:]).all()
+        upright = np.isfinite(face[LANDMARKS]).all()
         if kind < 0.40 and upright:
             hide("medical mask", pixels, face, rng, patch)
         elif kind < 0.52 and upright:
@@ -64,7 +64,7 @@ def hide(what: str, pixels: Pixels, face: Faces, rng: random.Random, patch: Patc
 
 def _medical_mask(pixels: Pixels, face: Faces, rng: random.Random, patch: Patch) -> None:
     """A quadrangle from the bridge of the nose to below the chin, plain, folded or patterned (a scarf)."""
-    left_eye, right_eye, nose, left_mouth, right_mouth = face[4:].reshape(5, 2)
+    left_eye, right_eye, nose, left_mouth, right_mouth = face[LANDMARKS].reshape(5, 2)
     across = right_eye - left_eye
     mouth = (left_mouth + right_mouth) / 2
     eyes = (left_eye + right_eye) / 2

@@ -23,7 +23,8 @@ __all__ = ["background", "compose"]
 _SMALLEST_FACE = 6.0
 """Below this many pixels a face gives no loss: neither a person nor the network can tell."""
 _LARGEST_ENLARGEMENT = 2.2
-_PLAIN = 0.5
+_SERVED_SIDE = 640
+_PLAIN = 0.6
 """Share of the views that are pictures as they are: without them the network forgets what it knew of those."""
 _MASKED = 0.5
 """Share of the views in which faces are masked, and so none any more."""
@@ -59,15 +60,23 @@ def compose(pool: Pool, rng: random.Random, size: int) -> View:
 
 
 def _plain(pool: Pool, rng: random.Random, size: int) -> View:
-    """A piece of any picture at about its own scale, or of all of it."""
-    index = rng.randrange(len(pool.pictures))
+    """A piece of any picture at about the scale at which the service sees it, or down to all of it."""
+    crowd = rng.random() < 0.5
+    index = pool.random_with_face(rng) if crowd else rng.randrange(len(pool.pictures))
     picture, source = pool.pictures[index], pool.pixels(index)
-    whole = size / max(picture.width, picture.height)
-    scale = _log_uniform(rng, whole, max(1.0, whole) * 1.2)
+    longest = max(picture.width, picture.height)
+    served = min(1.0, _SERVED_SIDE / longest)
+    scale = served * _log_uniform(rng, 0.85, 1.2)
+    if rng.random() < 0.4:
+        scale = _log_uniform(rng, min(size / longest, served), served * 1.2)
     width, height = picture.width * scale, picture.height * scale
-    x = -rng.uniform(0, max(0.0, width - size))
-    y = -rng.uniform(0, max(0.0, height - size))
-    matrix = np.array([[scale, 0, x], [0, scale, y]], np.float32)
+    x = rng.uniform(0, max(0.0, width - size))
+    y = rng.uniform(0, max(0.0, height - size))
+    if crowd and rng.random() < 0.7:
+        face = picture.faces[rng.randrange(len(picture.faces))]
+        x = min(max(0.0, face[0] * scale - rng.uniform(0, size)), max(0.0, width - size))
+        y = min(max(0.0, face[1] * scale - rng.uniform(0, size)), max(0.0, height - size))
+    matrix = np.array([[scale, 0, -x], [0, scale, -y]], np.float32)
     pixels = np.zeros((size, size, 3), np.uint8)
     _warp(source, matrix, scale, pixels)
     faces, ignore = geometry.move(picture.faces, picture.ignore, matrix, scale)
@@ -168,9 +177,10 @@ def _mosaic(pool: Pool, rng: random.Random, size: int) -> View:
     ):
         tile = _crop(pool, rng, width, height, 7, min(width, height) * 0.95)
         view.pixels[top : top + height, left : left + width] = tile.pixels
-        offset = np.array([left, top], np.float32)
-        view.faces = np.concatenate([view.faces, tile.faces + np.tile(offset, 7)])
-        view.ignore = np.concatenate([view.ignore, tile.ignore + np.tile(offset, 2)])
+        place = np.array([[1, 0, left], [0, 1, top]], np.float32)
+        faces, ignore = geometry.move(tile.faces, tile.ignore, place, 1.0)
+        view.faces = np.concatenate([view.faces, faces])
+        view.ignore = np.concatenate([view.ignore, ignore])
     return view
 
 

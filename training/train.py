@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader
 
 from training.batches import Batch, Batches
 from training.labels import read_labels, split
-from training.losses import held_score_loss, losses
+from training.losses import Losses, held_score_loss, losses
 from training.model import FaceDetector
 from training.pool import Pool
 
@@ -118,6 +118,19 @@ class Run:
         partial = self.folder / f"{name}.part"
         torch.save(state, partial)
         partial.replace(self.folder / name)
+
+    def losses(self, batch: Batch) -> Losses:
+        """Return the network's losses on a batch."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
+            if self.origin is None:
+                return losses(self.network(to_input(batch)), batch)
+            # What the scores are made of is the same in both.
+            features = self.network.features(to_input(batch))
+            predictions = self.network.predictions(features)
+            held = torch.cat(self.origin.logits(features), 1)
+        score = held_score_loss(predictions, held, batch)
+        nothing = torch.zeros(())
+        return Losses(score, nothing, nothing, nothing)
 
     @torch.no_grad()
     def follow(self) -> None:
@@ -276,12 +289,7 @@ def _train(run: Run, schedule: Schedule, loader: Iterator[Batch], stop: list[int
         for group in run.optimiser.param_groups:
             group["lr"] = schedule.rate(run.seen) * rising
         batch: Batch = next(loader)
-        with torch.autocast("cpu", torch.bfloat16, enabled=run.half):
-            predictions = run.network(to_input(batch))
-            held = run.origin(to_input(batch))[0] if run.origin else None
-        terms = losses(predictions, batch)
-        if held is not None:
-            terms = terms._replace(score=held_score_loss(predictions, held, batch))
+        terms = run.losses(batch)
         total = terms.score + _BOX_WEIGHT * terms.box + _LANDMARK_WEIGHT * terms.landmarks
         run.optimiser.zero_grad(set_to_none=True)
         total.backward()

@@ -22,6 +22,7 @@ def draw_face(image: np.ndarray, x: float, y: float, size: float) -> dict[str, A
         "bbox": [x, y, x + size, y + size],
         "landmarks": [value for point in landmarks for value in point],
         "score": 0.9,
+        "sureness": 0.9,
     }
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.training.support import labelled_folder
+from training.geometry import FACE_WIDTH
 from training.labels import VALIDATION_SOURCES, read_labels, split
 from training.pool import Pool
 
@@ -19,9 +20,9 @@ def folder(tmp_path: Path) -> Path:
 def test_pictures_are_read_with_their_labels(folder: Path) -> None:
     pictures = read_labels(folder, None)
     assert len(pictures) == 8
-    assert pictures[1].faces.shape == (2, 14)
+    assert pictures[1].faces.shape == (2, FACE_WIDTH)
     assert pictures[1].faces[0, :4].tolist() == [20, 30, 68, 78]
-    assert pictures[0].faces.shape == (0, 14)
+    assert pictures[0].faces.shape == (0, FACE_WIDTH)
 
 
 def test_training_and_validation_share_no_source(folder: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.training.support import labelled_folder
 from training import geometry, scenes
-from training.geometry import View
+from training.geometry import FACE_WIDTH, View
 from training.labels import read_labels
 from training.masked import mask_faces
 from training.pool import Pool
@@ -49,7 +49,7 @@ def test_labels_move_with_their_pixels() -> None:
     """A bright spot stays where its landmark says after a mirror and after a move."""
     pixels = np.zeros((40, 60, 3), np.uint8)
     pixels[12, 20] = 255
-    face = np.array([[10, 5, 30, 25, 20, 12, 26, 12, 22, 16, 20, 20, 26, 20]], np.float32)
+    face = np.array([[10, 5, 30, 25, 20, 12, 26, 12, 22, 16, 20, 20, 26, 20, 0.5]], np.float32)
     mirrored = geometry.mirror(View(pixels, face, geometry.no_boxes()))
     y, x = np.argwhere(mirrored.pixels[..., 0] == 255)[0]
     assert (x, y) == (39, 12)
@@ -63,7 +63,7 @@ def test_labels_move_with_their_pixels() -> None:
 
 
 def test_a_face_cut_in_half_is_ignored_and_a_sliver_is_gone() -> None:
-    faces = np.zeros((3, 14), np.float32)
+    faces = np.zeros((3, FACE_WIDTH), np.float32)
     faces[:, :4] = np.array([[0, 0, 20, 20], [-15, 0, 5, 20], [-19.9, 0, 0.1, 20]])
     kept, ignored = geometry.clip(faces, geometry.no_boxes(), (0, 0, 50, 50))
     assert kept[:, :4].tolist() == [[0, 0, 20, 20]]
@@ -86,7 +86,7 @@ def test_pixels_lie_where_their_labels_say(scale: float) -> None:
 
 def test_masked_faces_are_no_faces() -> None:
     pixels = np.random.default_rng(5).integers(0, 256, (96, 96, 3), np.uint8)
-    faces = np.full((3, 14), np.nan, np.float32)
+    faces = np.full((3, FACE_WIDTH), np.nan, np.float32)
     faces[:, :4] = [[4, 4, 34, 40], [50, 8, 90, 60], [10, 70, 20, 80]]
     seen = set()
     for seed in range(40):

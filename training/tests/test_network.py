@@ -15,6 +15,7 @@ from tests.training.support import labelled_folder
 from training.anchors import anchors
 from training.batches import Batch, Batches
 from training.export import export
+from training.geometry import FACE_WIDTH, LANDMARKS, SURENESS
 from training.labels import read_labels
 from training.losses import assign, held_score_loss, losses
 from training.model import FaceDetector
@@ -58,7 +59,8 @@ def test_outputs_are_in_the_order_of_the_anchors(network: FaceDetector) -> None:
 
 def _batch(*faces: list[float], size: int = 96) -> Batch:
     """One view; a face's landmarks lie beside each other near its upper left corner."""
-    labels = np.array([[*face, *(np.tile(face[:2], 5) + 4)] for face in faces], np.float32).reshape(-1, 14)
+    rows = [[*face, *(np.tile(face[:2], 5) + 4), np.nan] for face in faces]
+    labels = np.array(rows, np.float32).reshape(-1, FACE_WIDTH)
     return Batch(
         torch.zeros(1, size, size, 3, dtype=torch.uint8),
         torch.from_numpy(labels),
@@ -67,15 +69,19 @@ def _batch(*faces: list[float], size: int = 96) -> Batch:
     )
 
 
+def _grid(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Centres (N, 2) and strides (N, 1) of the anchors."""
+    boxes, strides = anchors(batch.pixels.shape[1])
+    return torch.from_numpy((boxes[:, :2] + boxes[:, 2:]) / 2), torch.from_numpy(strides).float()[:, None]
+
+
 def _perfect(batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Distances, boxes and landmarks of the first face at every anchor."""
-    boxes, strides = anchors(batch.pixels.shape[1])
-    centres = torch.from_numpy((boxes[:, :2] + boxes[:, 2:]) / 2)
-    stride = torch.from_numpy(strides).float()[:, None]
-    face, points = batch.faces[0, :4], batch.faces[0, 4:].reshape(5, 2)
+    centres, stride = _grid(batch)
+    face, points = batch.faces[0, :4], batch.faces[0, LANDMARKS].reshape(5, 2)
     distances = torch.cat([centres - face[:2], face[2:] - centres], 1) / stride
     offsets = ((points[None] - centres[:, None]) / stride[..., None]).reshape(-1, 10)
-    return distances[None], face.expand(1, len(boxes), 4), offsets[None]
+    return distances[None], face.expand(1, len(centres), 4), offsets[None]
 
 
 @pytest.mark.parametrize("side", [6, 8, 12, 20, 45, 90])
@@ -150,7 +156,7 @@ def test_batches_are_what_the_losses_take(tmp_path: Path, network: FaceDetector)
     pictures = read_labels(labelled_folder(tmp_path / "faces"), None)
     batch = next(iter(Batches(pictures, tmp_path / "cache", "1", count=4, size=96, large=0.0)))
     assert batch.pixels.shape == (4, 96, 96, 3)
-    assert batch.faces.shape == (len(batch.view), 14)
+    assert batch.faces.shape == (len(batch.view), FACE_WIDTH)
     assert batch.counted.shape == (4, len(anchors(96)[0]))
     terms = losses(network(torch.zeros(4, 3, 96, 96)), batch)
     assert all(torch.isfinite(term) for term in terms)
@@ -231,6 +237,36 @@ def test_scores_are_held_on_faces_and_unlearnt_elsewhere() -> None:
         (logits, distances, offsets), held, batch._replace(counted=torch.zeros_like(batch.counted))
     )
     assert none.item() == pytest.approx(0, abs=1e-4)
+
+
+def test_boxes_beside_their_face_are_unlearnt() -> None:
+    """From an IoU of 0.55 on a score is held in full, up to 0.4 to zero, between them in part."""
+    batch = _batch([20, 24, 52, 56])
+    _, _, offsets = _perfect(batch)
+    held = torch.full((1, batch.counted.shape[1]), 1.0)
+    slopes = []
+    for overlap in (0.39, 0.45, 0.5, 0.56):
+        boxes = torch.tensor([20.0, 24.0, 52.0, 24.0 + 32 * overlap])
+        centres, stride = _grid(batch)
+        beside = torch.cat([centres - boxes[:2], boxes[2:] - centres], 1) / stride
+        logits = held.clone().requires_grad_()
+        held_score_loss((logits, beside[None], offsets), held, batch).backward()
+        assert logits.grad is not None
+        slopes.append(logits.grad.sum().item())
+    assert slopes[0] > slopes[1] > slopes[2] > slopes[3] == 0
+
+
+@pytest.mark.parametrize(("sureness", "moved"), [(2.0, 0.7), (0.0, -0.7), (9.0, 1.5), (np.nan, 0.0)])
+def test_scores_move_towards_what_detectors_agree_on(sureness: float, moved: float) -> None:
+    batch = _batch([20, 24, 52, 60])
+    batch.faces[0, SURENESS] = sureness
+    distances, _, offsets = _perfect(batch)
+    held = torch.full((1, batch.counted.shape[1]), 0.5)
+    held[0, 7] = 1.0
+    logits = (held + moved).requires_grad_()
+    held_score_loss((logits, distances, offsets), held, batch).backward()
+    assert logits.grad is not None
+    assert logits.grad.abs().max().item() == pytest.approx(0, abs=1e-6)
 
 
 def test_boxes_can_be_exported_larger(tmp_path: Path, network: FaceDetector) -> None:

@@ -1,0 +1,145 @@
+"""Label the training pictures by agreement: ``python -m training.relabel FOLDER INTO yunet_n.onnx centerface.onnx``.
+
+YuNet (Apache-2.0) looks at each picture at several sizes, CenterFace (MIT) at one. Looks at larger inputs see small
+faces that one look at 640 pixels misses, and together they rank faces better than any of them: what the network at 640
+pixels is to learn. What was mended by eye stays mended.
+"""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from training.agreement import Places, places
+from training.anchors import iou
+from training.finders import Finder, finder, mirrored
+from training.labels import Picture, line_of, read_labels, split
+
+__all__ = ["Found", "agreed", "main", "sureness"]
+
+_YUNET_LOOKS = ((640, False, 0.5), (640, True, 0.5), (896, False, 1.0), (1280, True, 1.0))
+_CENTERFACE_LOOKS = ((960, False, 1.0),)
+"""Input size, whether mirrored, and weight; the first two are what the network in training sees."""
+_SERVED_LOOKS = 2
+_LOWEST = 0.05
+_FACE, _UNSURE = 0.30, 0.14
+_SURE = 0.55
+_SAME = 0.4
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A picture's faces by agreement: G of them, and the boxes (I, 4) that nobody is sure of."""
+
+    boxes: Floats
+    """(G, 4), pixels."""
+    landmarks: Floats
+    """(G, 10), pixels."""
+    agreement: Floats
+    """(G,), the mean score of all looks."""
+    served: Floats
+    """(G,), the mean score of the looks at the size that the service uses."""
+    ignore: Floats
+
+
+def agreed(seen: Places, weights: Floats, picture: Picture, unmended: Picture) -> Found:
+    """Return the faces of a picture.
+
+    Args:
+        seen: What the looks see.
+        weights: Of each look.
+        picture: Its former labels, mended by eye.
+        unmended: The same before that.
+    """
+    mean = seen.scores @ (weights / weights.sum())
+    former = picture.faces[:, :4]
+    dropped = _others(unmended.faces[:, :4], former)
+    # What was ignored by eye is among the dropped ones too, and stays ignored.
+    none = _meets(seen.boxes, dropped) & ~_meets(seen.boxes, picture.ignore)
+    unsure = _meets(seen.boxes, picture.ignore) & (_meets(seen.boxes, dropped) | (mean < _SURE))
+    face = (mean >= _FACE) & ~none & ~unsure
+    perhaps = (mean >= _UNSURE) & (mean < _FACE) & ~none
+    boxes = seen.boxes[face]
+    lost = former[~_meets(former, boxes)]
+    return Found(
+        boxes,
+        seen.landmarks[face],
+        mean[face],
+        seen.scores[face, :_SERVED_LOOKS].mean(1),
+        np.concatenate([picture.ignore, seen.boxes[perhaps], lost]),
+    )
+
+
+def _others(boxes: Floats, kept: Floats) -> Floats:
+    """The boxes that are not among ``kept``."""
+    apart = np.abs(boxes[:, None] - kept[None]).max(-1, initial=0.0)
+    return np.asarray(boxes[(apart >= 0.5).all(1)])
+
+
+def _meets(boxes: Floats, others: Floats) -> npt.NDArray[np.bool_]:
+    return np.asarray((iou(boxes, others) >= _SAME).any(1))
+
+
+def sureness(agreement: Floats, served: Floats) -> Floats:
+    """Return (G,): ``agreement``'s order on the scale of ``served``, so that the scores as a whole stay as they are."""
+    order = np.argsort(np.argsort(agreement, kind="stable"), kind="stable")
+    scale = np.clip(served, 0.05, 0.97)
+    return np.asarray(np.quantile(scale, order / max(len(order) - 1, 1)), np.float32)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Write a labelled folder of the training pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="labels.jsonl and images/")
+    parser.add_argument("into", type=Path, help="the folder to write; its pictures are links")
+    parser.add_argument("yunet", type=Path, help="yunet_n.onnx")
+    parser.add_argument("centerface", type=Path, help="centerface.onnx")
+    options = parser.parse_args(arguments)
+    cv2.setNumThreads(1)
+    looks: list[Finder] = []
+    weights: list[float] = []
+    for file, kinds in ((options.yunet, _YUNET_LOOKS), (options.centerface, _CENTERFACE_LOOKS)):
+        for size, mirror, weight in kinds:
+            find = finder(file, size)
+            looks.append(mirrored(find) if mirror else find)
+            weights.append(weight)
+    unmended = {picture.file: picture for picture in read_labels(options.folder, None)}
+    pictures, _ = split(read_labels(options.folder))
+    found = []
+    for picture in pictures:
+        image = np.asarray(cv2.imread(str(picture.file)), np.uint8)
+        seen = places([find(image) for find in looks], _LOWEST)
+        found.append(agreed(seen, np.array(weights, np.float32), picture, unmended[picture.file]))
+    faces = _write(options.into, pictures, found)
+    print(f"{options.into}: {len(pictures)} pictures, {faces} faces")
+
+
+def _write(into: Path, pictures: list[Picture], found: list[Found]) -> int:
+    sure = sureness(
+        np.concatenate([f.agreement for f in found]), np.concatenate([f.served for f in found])
+    ).tolist()
+    images = into / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    total = 0
+    with (into / "labels.jsonl").open("w", encoding="utf-8") as file:
+        for picture, one in zip(pictures, found, strict=True):
+            # A name of its own: the corrections of the folder's labels are not for these.
+            name = f"agreed_{picture.file.name}"
+            (images / name).unlink(missing_ok=True)
+            (images / name).symlink_to(picture.file.resolve())
+            rows: list[dict[str, Any]] = []
+            for box, points in zip(one.boxes.tolist(), one.landmarks.tolist(), strict=True):
+                rows.append({"bbox": box, "landmarks": points, "sureness": round(sure[total], 4)})
+                total += 1
+            file.write(line_of(picture, name, rows, one.ignore.tolist()))
+    return total
+
+
+if __name__ == "__main__":
+    main()
