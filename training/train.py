@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader
 
 from training.batches import Batch, Batches
 from training.labels import read_labels, split
-from training.losses import Losses, held_score_loss, losses
+from training.losses import Losses, held_losses, losses
 from training.model import FaceDetector
 from training.pool import Pool
 
@@ -67,18 +67,17 @@ class Schedule:
 class Run:
     """A network in training, its averaged copy and its optimiser, kept in a folder."""
 
-    def __init__(self, folder: Path, scores_only: bool = False) -> None:
-        """Begin a run, or take up the one in ``folder``; with ``scores_only`` boxes and landmarks stay as they are."""
+    def __init__(self, folder: Path, heads_only: bool = False) -> None:
+        """Begin a run, or take up the one in ``folder``; with ``heads_only`` what the heads see stays as it is."""
         self.folder = folder
         self.network = FaceDetector().to(memory_format=torch.channels_last)
         _use_onednn(self.network)
-        self.scores_only = scores_only
+        self.heads_only = heads_only
         self.origin: FaceDetector | None = None
-        if scores_only:
-            # In evaluation mode, so that the batch norms stay too.
-            self.network.requires_grad_(False).eval()
-            for module in self.network.scoring():
-                module.requires_grad_(True).train()
+        if heads_only:
+            for module in self.network.trunk():
+                # In evaluation mode, so that the batch norms stay too.
+                module.requires_grad_(False).eval()
         self.optimiser = torch.optim.AdamW(_groups(self.network), betas=(0.9, 0.99), fused=True)
         self.average = copy.deepcopy(self.network).eval()
         self.seen = self.steps = 0
@@ -90,7 +89,7 @@ class Run:
         state = torch.load(self.folder / name, weights_only=True)
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
-        if self.scores_only:
+        if self.heads_only:
             self.origin = _frozen(self.average, state["origin"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.seen, self.steps = state["seen"], state["steps"]
@@ -100,7 +99,7 @@ class Run:
         state = torch.load(weights, weights_only=True)
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["network"])
-        if self.scores_only:
+        if self.heads_only:
             self.origin = _frozen(self.average, state["network"])
         self.seen, self.steps = state["seen"], state["steps"]
 
@@ -124,13 +123,9 @@ class Run:
         with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
             if self.origin is None:
                 return losses(self.network(to_input(batch)), batch)
-            # What the scores are made of is the same in both.
+            # What the heads see is the same in both.
             features = self.network.features(to_input(batch))
-            predictions = self.network.predictions(features)
-            held = torch.cat(self.origin.logits(features), 1)
-        score = held_score_loss(predictions, held, batch)
-        nothing = torch.zeros(())
-        return Losses(score, nothing, nothing, nothing)
+            return held_losses(self.network.predictions(features), self.origin.logits(features), batch)
 
     @torch.no_grad()
     def follow(self) -> None:
@@ -239,13 +234,13 @@ def main(arguments: list[str] | None = None) -> None:
     """Train."""
     parser = _options()
     options = parser.parse_args(arguments)
-    if options.scores_only and not options.weights:
-        parser.error("--scores-only needs --weights: there is nothing to keep yet")
+    if options.heads_only and not options.weights:
+        parser.error("--heads-only needs --weights: there is nothing to keep yet")
     torch.set_num_threads(options.threads)
     torch.set_flush_denormal(True)
     torch.manual_seed(0)
     team = Team()
-    run = Run(options.out, options.scores_only)
+    run = Run(options.out, options.heads_only)
     schedule = Schedule(options.rate, options.views, decay=options.decay)
     resume = _resume_from(options.out, schedule)
     if resume:
@@ -344,9 +339,9 @@ def _options() -> argparse.ArgumentParser:
     )
     parser.add_argument("--rate", type=float, default=2.5e-3, help="highest learning rate")
     parser.add_argument(
-        "--scores-only",
+        "--heads-only",
         action="store_true",
-        help="with --weights: boxes, landmarks and the scores of faces stay, false alarms are unlearnt",
+        help="with --weights: what the heads see stays, and scores of faces are held to what they were",
     )
     parser.add_argument("--batch", type=int, default=16, help="views a step")
     parser.add_argument("--size", type=int, default=320, help="side of a view, pixels")

@@ -64,6 +64,22 @@ def test_a_face_is_what_the_looks_agree_on(scores: tuple[float, float], faces: i
     assert found.agreement == pytest.approx(np.full(faces, np.mean(scores)))
 
 
+@pytest.mark.parametrize(("labelled", "score", "faces"), [(True, 0.35, 1), (False, 0.45, 0), (False, 0.55, 1)])
+def test_less_agreement_is_asked_of_a_face_that_was_labelled(labelled: bool, score: float, faces: int) -> None:
+    seen = places([_look((FACE, score))] * 2, 0.05)
+    picture = _picture(FACE) if labelled else _picture()
+    found = agreed(seen, WEIGHTS, picture, picture)
+    assert (len(found.boxes), len(found.ignore)) == (faces, 1 - faces)
+
+
+def test_parts_of_a_face_are_not_ignored() -> None:
+    part = [12.0, 12.0, 20.0, 22.0]
+    seen = places([_look((FACE, 0.9), (part, 0.4), (OTHER, 0.4))] * 2, 0.05)
+    found = agreed(seen, WEIGHTS, _picture(), _picture())
+    assert found.boxes == pytest.approx(np.array([FACE]))
+    assert found.ignore == pytest.approx(np.array([OTHER]))
+
+
 def test_what_was_mended_by_eye_stays_mended() -> None:
     seen = places([_look((FACE, 0.9), (OTHER, 0.9))] * 2, 0.05)
     dropped = agreed(seen, WEIGHTS, _picture(OTHER), _picture(FACE, OTHER))
