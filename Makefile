@@ -5,7 +5,7 @@ PYTHON ?= python3
 ARGS ?=
 # How the bundled model was trained from YuNet-n's weights; without YUNET, training begins with random ones.
 YUNET ?=
-FROM_YUNET := --weights training/runs/start.pt --heads-only --rate 1e-3 --views 36000 --decay 0.5
+FROM_YUNET := --weights training/runs/start.pt --scores-only --rate 1e-3 --views 40000 --decay 0.6
 # Processes that the tests are shared out to.
 JOBS ?= 2
 

@@ -48,13 +48,16 @@ class Batches(IterableDataset[Batch]):
         size: int,
         large: float,
         rank: int = 0,
+        masked: float = 0.4,
     ) -> None:
         """Compose views of ``pictures``: ``count`` of ``size`` pixels, or fewer of 512 with a chance of ``large``.
+
+        In ``masked`` of them faces are masked.
 
         Streams of one seed and different ranks differ in their views and agree in the order of their sizes.
         """
         self.pictures, self.cache, self.seed, self.rank = pictures, cache, seed, rank
-        self.count, self.size, self.large = count, size, large
+        self.count, self.size, self.large, self.masked = count, size, large, masked
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
@@ -66,19 +69,19 @@ class Batches(IterableDataset[Batch]):
         pool = Pool(self.pictures, self.cache)
         while True:
             if sizes.random() < self.large:
-                yield _batch(pool, rng, _LARGE_VIEW, max(2, round(self.count * _LARGE_SHARE)))
+                yield _batch(pool, rng, _LARGE_VIEW, max(2, round(self.count * _LARGE_SHARE)), self.masked)
             else:
-                yield _batch(pool, rng, self.size, self.count)
+                yield _batch(pool, rng, self.size, self.count, self.masked)
 
 
-def _batch(pool: Pool, rng: random.Random, size: int, count: int) -> Batch:
+def _batch(pool: Pool, rng: random.Random, size: int, count: int, masked: float) -> Batch:
     boxes, _ = anchors(size)
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     pixels = np.empty((count, size, size, 3), np.uint8)
     counted = np.ones((count, len(boxes)), bool)
     faces, views = [], []
     for index in range(count):
-        view = compose(pool, rng, size)
+        view = compose(pool, rng, size, masked)
         pixels[index] = view.pixels
         for box in view.ignore:
             margin = max(2.0, 0.15 * float(box[2] - box[0]))

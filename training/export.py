@@ -1,4 +1,8 @@
-"""Write a training state as an ONNX file with SCRFD's nine outputs: ``python -m training.export STATE FILE``."""
+"""Write a training state as an ONNX file with SCRFD's nine outputs: ``python -m training.export STATE FILE``.
+
+Weights a little on the way back to those that the run began with keep more of what these knew (Wortsman et al., 2022,
+"Robust fine-tuning of zero-shot models", arXiv 2109.01903).
+"""
 
 import argparse
 import copy
@@ -14,7 +18,7 @@ from torch import Tensor, nn
 from training.anchors import STRIDES
 from training.model import FaceDetector, Head, fuse
 
-__all__ = ["export", "main"]
+__all__ = ["export", "main", "mixed"]
 
 _OPSET = 17
 _KINDS = ("score", "bbox", "kps")
@@ -58,6 +62,16 @@ def export(
     onnx.save(model, file)
 
 
+def mixed(
+    weights: dict[str, torch.Tensor], origin: dict[str, torch.Tensor], share: float
+) -> dict[str, torch.Tensor]:
+    """Return weights with ``share`` (0 to 1) of the origin's; counts of batches stay as they are."""
+    return {
+        name: torch.lerp(value, origin[name], share) if value.dtype.is_floating_point else value
+        for name, value in weights.items()
+    }
+
+
 def _write(network: nn.Module, file: Path, names: list[str]) -> None:
     torch.onnx.export(
         network,
@@ -94,23 +108,35 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("state", type=Path, help="last.pt of a run")
     parser.add_argument("file", type=Path, help="the ONNX file to write")
     parser.add_argument("--name", default="scrfd_free")
-    parser.add_argument("--version", default="1")
+    parser.add_argument("--version", default="2")
     parser.add_argument("--score-shift", type=float, default=0.0, help="added to the scores' logits")
+    parser.add_argument(
+        "--origin-share",
+        type=float,
+        default=0.0,
+        help="share of the weights that a run with --scores-only began with",
+    )
     parser.add_argument(
         "--box-scale", type=float, default=1.0, help="the boxes' sides are multiplied by this"
     )
     options = parser.parse_args(arguments)
     state = torch.load(options.state, weights_only=True)
     network = FaceDetector()
-    network.load_state_dict(state["average"])
+    weights = state["average"]
+    if options.origin_share:
+        if "origin" not in state:
+            parser.error(f"--origin-share: {options.state} is not of a run with --scores-only")
+        weights = mixed(weights, state["origin"], options.origin_share)
+    network.load_state_dict(weights)
     metadata = {
         "name": options.name,
         "version": options.version,
         "licence": "Apache-2.0",
-        "data_card": "photographs under CC0 and CC-BY licences, labelled by YuNet-n; see its card and credits",
+        "data_card": "photographs under CC0 and CC-BY, labelled by YuNet-n and CenterFace; see its card and credits",
         "origin": "begun with the weights of YuNet-n (libfacedetection.train, Apache-2.0)",
         "input": "1x3xHxW float32, H and W multiples of 32, RGB, (x - 127.5) / 128",
         "views": str(state["seen"]),
+        "origin_share": str(options.origin_share),
         "score_shift": str(options.score_shift),
         "box_scale": str(options.box_scale),
     }

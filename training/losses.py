@@ -17,7 +17,7 @@ from training.batches import Batch
 from training.geometry import LANDMARKS, SURENESS
 from training.model import Predictions
 
-__all__ = ["Losses", "Positives", "assign", "held_losses", "losses"]
+__all__ = ["Losses", "Positives", "assign", "held_score_loss", "losses"]
 
 _FOCUS = 2.0
 _LANDMARK_BETA = 0.05
@@ -32,7 +32,7 @@ _TOWARDS, _FARTHEST = 0.7, 1.5
 
 
 class Losses(NamedTuple):
-    """The three terms and the mean IoU, weighted as the boxes' term is; scalars."""
+    """The three terms and the positives' mean IoU; scalars."""
 
     score: Tensor
     box: Tensor
@@ -103,6 +103,7 @@ def losses(predictions: Predictions, batch: Batch) -> Losses:
     truth = batch.faces[face]
 
     iou, box_loss = _distance_iou(boxes.reshape(-1, 4)[positives], truth[:, :4])
+
     target = torch.zeros_like(logits).reshape(-1)
     # The square root: a score of 0.9 for an IoU of 0.8, so that the threshold 0.5 has room on both sides.
     target[positives] = iou.detach().clamp(0, 1).sqrt()
@@ -115,17 +116,24 @@ def losses(predictions: Predictions, batch: Batch) -> Losses:
 
     # Anchors that fit their face better count more, as in GFL.
     weight = target[positives].clamp(min=0.1)
-    points = offsets.reshape(-1, 5, 2)[positives] * stride[..., None] + centre[:, None]
-    return Losses(score, _mean(box_loss, weight), _landmark_loss(points, truth, weight), _mean(iou.detach(), weight))
+    box = (box_loss * weight).sum() / weight.sum().clamp(min=1e-3)
+
+    known = truth[:, LANDMARKS].isfinite().all(1)
+    points = offsets.reshape(-1, 5, 2)[positives][known] * stride[known][..., None] + centre[known][:, None]
+    side = (truth[known, 2:4] - truth[known, :2]).mean(1)[:, None, None]
+    error = functional.smooth_l1_loss(
+        points / side, truth[known, LANDMARKS].reshape(-1, 5, 2) / side, beta=_LANDMARK_BETA, reduction="none"
+    )
+    landmarks = (error.mean((1, 2)) * weight[known]).sum() / weight[known].sum().clamp(min=1e-3)
+    return Losses(score, box, landmarks, iou.detach().mean() if len(iou) else torch.zeros(()))
 
 
-def held_losses(predictions: Predictions, held: Tensor, batch: Batch) -> Losses:
-    """Compare predictions with labels, but hold the scores to others on faces and to zero elsewhere.
+def held_score_loss(predictions: Predictions, held: Tensor, batch: Batch) -> Tensor:
+    """The focal loss of scores that are held to others on faces and to zero elsewhere; a scalar.
 
     What a network knows of faces stays (learning without forgetting: Li and Hoiem, 2016, arXiv 1606.09282); what the
     labels say is no face, and boxes that lie beside their face, it unlearns. Where the labels say how sure several
-    detectors are of a face, its scores move together, so that the highest comes nearer to that. The loss of the scores
-    is a focal one, those of boxes and landmarks are weighted by the scores that are held.
+    detectors are of a face, its scores move together, so that the highest comes nearer to that.
 
     Args:
         predictions: Of the network in training.
@@ -133,53 +141,28 @@ def held_losses(predictions: Predictions, held: Tensor, batch: Batch) -> Losses:
         batch: The views' labels. An anchor is on the face with which the box that it predicts has the highest IoU, from
             0.3 on; its score is held in full from an IoU of 0.55 on, and to zero up to 0.4.
     """
-    logits, distances, offsets = (p.float() for p in predictions)
+    logits, distances, _ = (p.float() for p in predictions)
     centres, strides = _grid(batch.pixels.shape[1])
-    reach = distances * strides[:, None]
+    reach = distances.detach() * strides[:, None]
     boxes = torch.cat([centres - reach[..., :2], centres + reach[..., 2:]], -1)
     held = held.float().clone()
     quality = torch.zeros_like(logits)
     on_face = torch.zeros_like(logits, dtype=torch.bool)
-    faces: list[Tensor] = [batch.faces[:0]]
     for view in range(len(logits)):
-        mine = batch.faces[batch.view == view]
-        if not len(mine):
+        faces = batch.faces[batch.view == view]
+        if not len(faces):
             continue
-        overlap, owner = _pairwise_iou(mine[:, :4], boxes[view].detach()).max(0)
+        overlap, owner = _pairwise_iou(faces[:, :4], boxes[view]).max(0)
         on_face[view] = overlap >= _ON_FACE
         quality[view] = ((overlap - _BESIDE) / (_FITTING - _BESIDE)).clamp(0, 1)
-        held[view] += _moves(held[view], overlap, owner, mine[:, SURENESS])[owner]
-        faces.append(mine[owner[on_face[view]]])
+        held[view] += _moves(held[view], overlap, owner, faces[:, SURENESS])[owner]
     target = held.sigmoid() * quality
     difficulty = (target - logits.detach().sigmoid()).abs()
     entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
     # Less than this entropy no score that is not 0 or 1 can have.
     least = functional.binary_cross_entropy(target, target, reduction="none")
     counted = (batch.counted | on_face).float()
-    score = ((entropy - least) * difficulty * counted).sum() / max(int(on_face.sum()), 1)
-
-    truth, weight = torch.cat(faces), held.sigmoid()[on_face]
-    iou, box_loss = _distance_iou(boxes[on_face], truth[:, :4])
-    anchor = on_face.nonzero()[:, 1]
-    points = offsets[on_face].reshape(-1, 5, 2) * strides[anchor][:, None, None] + centres[anchor][:, None]
-    return Losses(score, _mean(box_loss, weight), _landmark_loss(points, truth, weight), _mean(iou.detach(), weight))
-
-
-def _mean(values: Tensor, weight: Tensor) -> Tensor:
-    return (values * weight).sum() / weight.sum().clamp(min=1e-3)
-
-
-def _landmark_loss(points: Tensor, truth: Tensor, weight: Tensor) -> Tensor:
-    """Of landmarks (P, 5, 2) against faces (P, 15); those that have none count not."""
-    known = truth[:, LANDMARKS].isfinite().all(1)
-    side = (truth[known, 2:4] - truth[known, :2]).mean(1)[:, None, None]
-    error = functional.smooth_l1_loss(
-        points[known] / side,
-        truth[known, LANDMARKS].reshape(-1, 5, 2) / side,
-        beta=_LANDMARK_BETA,
-        reduction="none",
-    )
-    return _mean(error.mean((1, 2)), weight[known])
+    return ((entropy - least) * difficulty * counted).sum() / max(int(on_face.sum()), 1)
 
 
 def _moves(held: Tensor, overlap: Tensor, owner: Tensor, sureness: Tensor) -> Tensor:

@@ -2,8 +2,8 @@
 
 Three levels at strides 8, 16 and 32; two anchors a cell; per anchor one score, four distances to the box's sides and
 five landmarks, distances and landmarks in units of the stride. Everything but the :class:`Residual` blocks has the
-shapes of YuNet-n's layers, so that :mod:`training.transfer` can begin with its weights; those blocks begin as the
-identity, and what the heads see of stride 4 (:class:`Detail`) begins as nothing.
+shapes of YuNet-n's layers, so that :mod:`training.transfer` can begin with its weights; those blocks, which only the
+scores pass, begin as the identity, and what the scores see of stride 4 (:class:`Detail`) begins as nothing.
 """
 
 from dataclasses import dataclass
@@ -42,9 +42,8 @@ class NetworkSize:
     stem: int = 16
     channels: int = 64
     """Of every level, neck and heads included."""
-    score_blocks: int = 3
-    box_blocks: int = 1
-    """Residual blocks before a head's scores and before its boxes; its landmarks do without."""
+    refinements: int = 3
+    """Residual blocks before a head's scores; its boxes and landmarks do without."""
 
 
 class ConvNorm(nn.Sequential):
@@ -104,7 +103,7 @@ class Output(nn.Module):
 
 
 class Detail(nn.Module):
-    """What the head of stride 8 sees of stride 4: depthwise 3 x 3 of stride 2, then pointwise 1 x 1.
+    """What the scores of stride 8 see of stride 4: depthwise 3 x 3 of stride 2, then pointwise 1 x 1.
 
     The last batch norm begins at zero, so that nothing is added.
     """
@@ -122,25 +121,24 @@ class Detail(nn.Module):
 class Head(nn.Module):
     """One level's score, distances and landmarks, from what its unit made of the level."""
 
-    def __init__(self, size: NetworkSize) -> None:
+    def __init__(self, channels: int, refinements: int) -> None:
         super().__init__()
-        anchors, channels = ANCHORS_PER_CELL, size.channels
+        anchors = ANCHORS_PER_CELL
         self.unit = PointDepth(channels, channels)
-        self.score_blocks = nn.Sequential(*(Residual(channels) for _ in range(size.score_blocks)))
-        self.box_blocks = nn.Sequential(*(Residual(channels) for _ in range(size.box_blocks)))
+        self.refine = nn.Sequential(*(Residual(channels) for _ in range(refinements)))
         self.score = Output(channels, 2 * anchors, anchors, anchors)
         self.bbox = Output(channels, 4 * anchors, 4 * anchors, 4 * anchors)
         self.kps = Output(channels, 10 * anchors, 10 * anchors, 10 * anchors)
 
-    def forward(self, x: Tensor) -> Predictions:
-        """Return logits (B, anchors), distances and landmarks."""
-        centre, log_size = self.bbox(self.box_blocks(x)).split(2, -1)
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return distances and landmarks."""
+        centre, log_size = self.bbox(x).split(2, -1)
         half = log_size.clamp(max=_LARGEST_LOG).exp() / 2
-        return self.logits(x), torch.cat([half - centre, half + centre], -1), self.kps(x)
+        return torch.cat([half - centre, half + centre], -1), self.kps(x)
 
     def logits(self, x: Tensor) -> Tensor:
         """Return the scores' logits (B, anchors)."""
-        return cast("Tensor", self.score(self.score_blocks(x))).flatten(1)
+        return cast("Tensor", self.score(self.refine(x))).flatten(1)
 
 
 class FaceDetector(nn.Module):
@@ -162,7 +160,7 @@ class FaceDetector(nn.Module):
             nn.Sequential(PointDepth(width, width), PointDepth(width, width)) for _ in STRIDES
         )
         self.top_down = nn.ModuleList(PointDepth(width, width) for _ in STRIDES)
-        self.heads = nn.ModuleList(Head(size) for _ in STRIDES)
+        self.heads = nn.ModuleList(Head(width, size.refinements) for _ in STRIDES)
         self.detail = Detail(width)
         self._initialise()
 
@@ -194,26 +192,24 @@ class FaceDetector(nn.Module):
         scores, boxes, landmarks = zip(*self._levels(features), strict=True)
         return torch.cat(scores, 1), torch.cat(boxes, 1), torch.cat(landmarks, 1)
 
-    def trunk(self) -> list[nn.Module]:
-        """Return the modules up to the heads' units: they have YuNet's shapes throughout."""
-        units = [cast("Head", head).unit for head in self.heads]
-        return [self.stem, self.stage2, self.stages, self.top_down, *units]
+    def scoring(self) -> list[nn.Module]:
+        """Return the modules that only the scores come from."""
+        heads = cast("list[Head]", list(self.heads))
+        return [self.detail, *(m for head in heads for m in (head.refine, head.score))]
 
     def levels(self, x: Tensor) -> list[Predictions]:
         """Return the predictions of each level by itself."""
         return self._levels(self.features(x))
 
     def _levels(self, features: list[Tensor]) -> list[Predictions]:
-        return [head(level) for head, level in zip(self.heads, self._detailed(features), strict=True)]
+        boxes = (head(feature) for head, feature in zip(self.heads, features[1:], strict=True))
+        return [(score, *rest) for score, rest in zip(self.logits(features), boxes, strict=True)]
 
-    def logits(self, features: list[Tensor]) -> Tensor:
-        """Return the logits of all levels (B, N), of :meth:`features`."""
-        levels = zip(self.heads, self._detailed(features), strict=True)
-        return torch.cat([cast("Head", head).logits(level) for head, level in levels], 1)
-
-    def _detailed(self, features: list[Tensor]) -> list[Tensor]:
-        fine, finest, *coarser = features
-        return [finest + self.detail(fine), *coarser]
+    def logits(self, features: list[Tensor]) -> list[Tensor]:
+        """Return each level's logits, of :meth:`features`."""
+        fine, *levels = features
+        levels[0] = levels[0] + self.detail(fine)
+        return [cast("Head", head).logits(level) for head, level in zip(self.heads, levels, strict=True)]
 
     def features(self, x: Tensor) -> list[Tensor]:
         """Return what the heads see: stride 4 (B, 64, H / 4, W / 4), then 8, 16 and 32."""

@@ -24,14 +24,15 @@ _SMALLEST_FACE = 6.0
 """Below this many pixels a face gives no loss: neither a person nor the network can tell."""
 _LARGEST_ENLARGEMENT = 2.2
 _SERVED_SIDE = 640
-_PLAIN = 0.6
+_PLAIN = 0.7
 """Share of the views that are pictures as they are: without them the network forgets what it knew of those."""
-_MASKED = 0.5
-"""Share of the views in which faces are masked, and so none any more."""
 
 
-def compose(pool: Pool, rng: random.Random, size: int) -> View:
-    """Return a random square view of ``size`` pixels with its labels."""
+def compose(pool: Pool, rng: random.Random, size: int, masked: float = 0.4) -> View:
+    """Return a random square view of ``size`` pixels with its labels.
+
+    In ``masked`` of the views most faces are masked, and so none any more.
+    """
     plain = rng.random() < _PLAIN
     kind = rng.random()
     if plain:
@@ -45,7 +46,7 @@ def compose(pool: Pool, rng: random.Random, size: int) -> View:
     else:
         view = View(background(pool, rng, size, size), geometry.no_faces(), geometry.no_boxes())
     view.pixels = np.ascontiguousarray(view.pixels)
-    if rng.random() < _MASKED:
+    if rng.random() < masked:
         view = mask_faces(view, rng)
     if not plain:
         occlude(view.pixels, view.faces, rng, partial(background, pool, rng))
@@ -67,7 +68,7 @@ def _plain(pool: Pool, rng: random.Random, size: int) -> View:
     longest = max(picture.width, picture.height)
     served = min(1.0, _SERVED_SIDE / longest)
     scale = served * _log_uniform(rng, 0.85, 1.2)
-    if rng.random() < 0.4:
+    if rng.random() < 0.3:
         scale = _log_uniform(rng, min(size / longest, served), served * 1.2)
     width, height = picture.width * scale, picture.height * scale
     x = rng.uniform(0, max(0.0, width - size))

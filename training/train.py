@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader
 
 from training.batches import Batch, Batches
 from training.labels import read_labels, split
-from training.losses import Losses, held_losses, losses
+from training.losses import Losses, held_score_loss, losses
 from training.model import FaceDetector
 from training.pool import Pool
 
@@ -67,17 +67,18 @@ class Schedule:
 class Run:
     """A network in training, its averaged copy and its optimiser, kept in a folder."""
 
-    def __init__(self, folder: Path, heads_only: bool = False) -> None:
-        """Begin a run, or take up the one in ``folder``; with ``heads_only`` what the heads see stays as it is."""
+    def __init__(self, folder: Path, scores_only: bool = False) -> None:
+        """Begin a run, or take up the one in ``folder``; with ``scores_only`` boxes and landmarks stay as they are."""
         self.folder = folder
         self.network = FaceDetector().to(memory_format=torch.channels_last)
         _use_onednn(self.network)
-        self.heads_only = heads_only
+        self.scores_only = scores_only
         self.origin: FaceDetector | None = None
-        if heads_only:
-            for module in self.network.trunk():
-                # In evaluation mode, so that the batch norms stay too.
-                module.requires_grad_(False).eval()
+        if scores_only:
+            # In evaluation mode, so that the batch norms stay too.
+            self.network.requires_grad_(False).eval()
+            for module in self.network.scoring():
+                module.requires_grad_(True).train()
         self.optimiser = torch.optim.AdamW(_groups(self.network), betas=(0.9, 0.99), fused=True)
         self.average = copy.deepcopy(self.network).eval()
         self.seen = self.steps = 0
@@ -89,7 +90,7 @@ class Run:
         state = torch.load(self.folder / name, weights_only=True)
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
-        if self.heads_only:
+        if self.scores_only:
             self.origin = _frozen(self.average, state["origin"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.seen, self.steps = state["seen"], state["steps"]
@@ -99,7 +100,7 @@ class Run:
         state = torch.load(weights, weights_only=True)
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["network"])
-        if self.heads_only:
+        if self.scores_only:
             self.origin = _frozen(self.average, state["network"])
         self.seen, self.steps = state["seen"], state["steps"]
 
@@ -123,9 +124,13 @@ class Run:
         with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
             if self.origin is None:
                 return losses(self.network(to_input(batch)), batch)
-            # What the heads see is the same in both.
+            # What the scores are made of is the same in both.
             features = self.network.features(to_input(batch))
-            return held_losses(self.network.predictions(features), self.origin.logits(features), batch)
+            predictions = self.network.predictions(features)
+            held = torch.cat(self.origin.logits(features), 1)
+        score = held_score_loss(predictions, held, batch)
+        nothing = torch.zeros(())
+        return Losses(score, nothing, nothing, nothing)
 
     @torch.no_grad()
     def follow(self) -> None:
@@ -234,13 +239,13 @@ def main(arguments: list[str] | None = None) -> None:
     """Train."""
     parser = _options()
     options = parser.parse_args(arguments)
-    if options.heads_only and not options.weights:
-        parser.error("--heads-only needs --weights: there is nothing to keep yet")
+    if options.scores_only and not options.weights:
+        parser.error("--scores-only needs --weights: there is nothing to keep yet")
     torch.set_num_threads(options.threads)
     torch.set_flush_denormal(True)
     torch.manual_seed(0)
     team = Team()
-    run = Run(options.out, options.heads_only)
+    run = Run(options.out, options.scores_only)
     schedule = Schedule(options.rate, options.views, decay=options.decay)
     resume = _resume_from(options.out, schedule)
     if resume:
@@ -256,7 +261,9 @@ def main(arguments: list[str] | None = None) -> None:
         Pool(training, options.cache)
     team.wait()
     seed = str(run.seen)
-    stream = Batches(training, options.cache, seed, options.batch, options.size, options.large, team.rank)
+    stream = Batches(
+        training, options.cache, seed, options.batch, options.size, options.large, team.rank, options.masked
+    )
     ahead = 4 if options.workers else None
     loader = iter(DataLoader(stream, batch_size=None, num_workers=options.workers, prefetch_factor=ahead))
     if team.rank == 0:
@@ -339,14 +346,17 @@ def _options() -> argparse.ArgumentParser:
     )
     parser.add_argument("--rate", type=float, default=2.5e-3, help="highest learning rate")
     parser.add_argument(
-        "--heads-only",
+        "--scores-only",
         action="store_true",
-        help="with --weights: what the heads see stays, and scores of faces are held to what they were",
+        help="with --weights: boxes, landmarks and the scores of faces stay, false alarms are unlearnt",
     )
     parser.add_argument("--batch", type=int, default=16, help="views a step")
     parser.add_argument("--size", type=int, default=320, help="side of a view, pixels")
     parser.add_argument(
         "--large", type=float, default=0.2, help="share of the steps with views of 512 pixels"
+    )
+    parser.add_argument(
+        "--masked", type=float, default=0.4, help="share of the views in which faces are masked, and so none"
     )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1, help="processes that compose views")

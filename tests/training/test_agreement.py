@@ -64,8 +64,12 @@ def test_a_face_is_what_the_looks_agree_on(scores: tuple[float, float], faces: i
     assert found.agreement == pytest.approx(np.full(faces, np.mean(scores)))
 
 
-@pytest.mark.parametrize(("labelled", "score", "faces"), [(True, 0.35, 1), (False, 0.45, 0), (False, 0.55, 1)])
-def test_less_agreement_is_asked_of_a_face_that_was_labelled(labelled: bool, score: float, faces: int) -> None:
+@pytest.mark.parametrize(
+    ("labelled", "score", "faces"), [(True, 0.35, 1), (False, 0.45, 0), (False, 0.55, 1)]
+)
+def test_less_agreement_is_asked_of_a_face_that_was_labelled(
+    labelled: bool, score: float, faces: int
+) -> None:
     seen = places([_look((FACE, score))] * 2, 0.05)
     picture = _picture(FACE) if labelled else _picture()
     found = agreed(seen, WEIGHTS, picture, picture)

@@ -84,6 +84,17 @@ def test_pixels_lie_where_their_labels_say(scale: float) -> None:
     assert centre == pytest.approx((110 * scale + 11.3, 80 * scale - 4.7), abs=0.06)
 
 
+def test_the_share_of_masked_views_can_be_chosen(pool: Pool) -> None:
+    """With every view masked, hardly a face of the size that is masked is left."""
+
+    def large(masked: float) -> int:
+        rng = random.Random(6)
+        views = [compose(pool, rng, 160, masked) for _ in range(120)]
+        return sum(int(((v.faces[:, 2:4] - v.faces[:, :2]).min(1) >= 14).sum()) for v in views)
+
+    assert large(1.0) < 0.4 * large(0.0)
+
+
 def test_masked_faces_are_no_faces() -> None:
     pixels = np.random.default_rng(5).integers(0, 256, (96, 96, 3), np.uint8)
     faces = np.full((3, FACE_WIDTH), np.nan, np.float32)

@@ -14,10 +14,11 @@ import torch
 from tests.training.support import labelled_folder
 from training.anchors import anchors
 from training.batches import Batch, Batches
-from training.export import export
+from training.export import export, mixed
+from training.export import main as export_main
 from training.geometry import FACE_WIDTH, LANDMARKS, SURENESS
 from training.labels import read_labels
-from training.losses import assign, held_losses, losses
+from training.losses import assign, held_score_loss, losses
 from training.model import FaceDetector
 from training.train import Schedule, main
 from training.weights import keep
@@ -193,7 +194,7 @@ def test_weights_that_were_kept_are_gone_on_from(tmp_path: Path, capsys: pytest.
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_training_the_heads_leaves_what_they_see(tmp_path: Path) -> None:
+def test_training_the_scores_leaves_boxes_and_landmarks(tmp_path: Path) -> None:
     folder = labelled_folder(tmp_path / "faces")
     torch.manual_seed(7)
     begun = FaceDetector().eval()
@@ -204,7 +205,7 @@ def test_training_the_heads_leaves_what_they_see(tmp_path: Path) -> None:
         str(tmp_path / "run"),
         "--cache",
         str(tmp_path / "cache"),
-        "--heads-only",
+        "--scores-only",
     ]
     options += ["--weights", str(tmp_path / "start.pt"), "--batch", "4", "--size", "96", "--large", "0"]
     main([*options, "--workers", "0", "--threads", "1", "--views", "24"])
@@ -212,14 +213,46 @@ def test_training_the_heads_leaves_what_they_see(tmp_path: Path) -> None:
     trained.load_state_dict(torch.load(tmp_path / "run" / "last.pt", weights_only=True)["average"])
     views = torch.randn(1, 3, 96, 96)
     with torch.no_grad():
-        assert all(
-            torch.equal(a, b) for a, b in zip(begun.features(views), trained.features(views), strict=True)
-        )
-        assert not any(torch.equal(a, b) for a, b in zip(begun(views), trained(views), strict=True))
+        (score, *rest), (new_score, *new_rest) = begun(views), trained(views)
+    assert not torch.equal(score, new_score)
+    assert all(torch.equal(a, b) for a, b in zip(rest, new_rest, strict=True))
     main([*options, "--workers", "0", "--threads", "1", "--views", "48"])
     again = torch.load(tmp_path / "run" / "last.pt", weights_only=True)
     assert again["seen"] == 48
     assert all(torch.equal(value, again["origin"][name]) for name, value in begun.state_dict().items())
+
+
+def test_an_export_can_keep_a_share_of_what_the_run_began_with(
+    tmp_path: Path, network: FaceDetector, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(4)
+    weights, origin = network.state_dict(), FaceDetector().state_dict()
+    name = "heads.0.score.grouped.weight"
+    assert mixed(weights, origin, 0.25)[name] == pytest.approx(
+        (0.75 * weights[name] + 0.25 * origin[name]).numpy(), abs=1e-6
+    )
+    assert all(torch.equal(value, weights[name]) for name, value in mixed(weights, origin, 0.0).items())
+    state = {"average": weights, "seen": 16}
+    torch.save(state, tmp_path / "last.pt")
+    options = [str(tmp_path / "last.pt"), str(tmp_path / "model.onnx"), "--origin-share", "0.25"]
+    with pytest.raises(SystemExit):
+        export_main(options)
+    assert "is not of a run with --scores-only" in capsys.readouterr().err
+    torch.save(state | {"origin": origin}, tmp_path / "last.pt")
+    export_main(options)
+    metadata = (
+        onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+        .get_modelmeta()
+        .custom_metadata_map
+    )
+    assert metadata["origin_share"] == "0.25"
+    assert metadata["views"] == "16"
+
+
+def test_what_the_scores_see_of_stride_4_begins_as_nothing(network: FaceDetector) -> None:
+    features = network.features(torch.randn(1, 3, 64, 64))
+    assert [f.shape[-1] for f in features] == [16, 8, 4, 2]
+    assert (network.detail(features[0]) == 0).all()
 
 
 def test_scores_are_held_on_faces_and_unlearnt_elsewhere() -> None:
@@ -230,14 +263,14 @@ def test_scores_are_held_on_faces_and_unlearnt_elsewhere() -> None:
     distances = torch.where(far[None, :, None], 0.01, distances)  # half of the anchors predict a speck
     held = torch.full((1, count), 1.0)
     logits = held.clone().requires_grad_()
-    held_losses((logits, distances, offsets), held, batch).score.backward()
+    held_score_loss((logits, distances, offsets), held, batch).backward()
     assert logits.grad is not None
     assert (logits.grad[0, ~far] == 0).all()
     assert (logits.grad[0, far] > 0).all()
-    none = held_losses(
+    none = held_score_loss(
         (logits, distances, offsets), held, batch._replace(counted=torch.zeros_like(batch.counted))
     )
-    assert none.score.item() == pytest.approx(0, abs=1e-4)
+    assert none.item() == pytest.approx(0, abs=1e-4)
 
 
 def test_boxes_beside_their_face_are_unlearnt() -> None:
@@ -251,7 +284,7 @@ def test_boxes_beside_their_face_are_unlearnt() -> None:
         centres, stride = _grid(batch)
         beside = torch.cat([centres - boxes[:2], boxes[2:] - centres], 1) / stride
         logits = held.clone().requires_grad_()
-        held_losses((logits, beside[None], offsets), held, batch).score.backward()
+        held_score_loss((logits, beside[None], offsets), held, batch).backward()
         assert logits.grad is not None
         slopes.append(logits.grad.sum().item())
     assert slopes[0] > slopes[1] > slopes[2] > slopes[3] == 0
@@ -265,7 +298,7 @@ def test_scores_move_towards_what_detectors_agree_on(sureness: float, moved: flo
     held = torch.full((1, batch.counted.shape[1]), 0.5)
     held[0, 7] = 1.0
     logits = (held + moved).requires_grad_()
-    held_losses((logits, distances, offsets), held, batch).score.backward()
+    held_score_loss((logits, distances, offsets), held, batch).backward()
     assert logits.grad is not None
     assert logits.grad.abs().max().item() == pytest.approx(0, abs=1e-6)
 
