@@ -106,7 +106,7 @@ REGISTRY: Final[dict[str, ModelEntry]] = {
             input="1×3×H×W float32, RGB, H and W free multiples of 32",
             speed="fastest",
             sha256=("1beccc8fd95cd7e34bf91069f4a2636c32645417b06a30a51ac7bfd366855f4d",),
-            size_bytes=527_254,
+            size_bytes=546_017,
             bundled=True,
         ),
         ModelEntry(

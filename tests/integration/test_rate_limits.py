@@ -173,7 +173,14 @@ def test_four_processes_with_redis_admit_exactly_the_limit(
 def test_four_processes_without_redis_count_each_for_itself_and_say_so(start_server: StartServer) -> None:
     server = start_server(WORKERS="4", MAX_CONCURRENT_REQUESTS="100", RATE_LIMIT_DETECT="20/hour")
     assert [line for line in server.stdout.splitlines() if "rate limits are per process" in line]
-    answers = statuses(server, 200)
+    answers: Counter[int] = Counter()
+
+    def more_than_one_answers() -> bool:
+        answers.update(statuses(server, 200))
+        return answers[400] > 20
+
+    # Which process takes a connection is the system's choice: on a busy machine one may take 200.
+    assert eventually(more_than_one_answers, 30)
     assert set(answers) == {400, 429}
     assert 20 < answers[400] <= 80
 
