@@ -14,7 +14,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from training.anchors import anchors
 from training.labels import Picture
 from training.pool import Pool
-from training.scenes import compose
+from training.scenes import MASKED, compose
 
 __all__ = ["Batch", "Batches"]
 
@@ -48,7 +48,7 @@ class Batches(IterableDataset[Batch]):
         size: int,
         large: float,
         rank: int = 0,
-        masked: float = 0.4,
+        masked: float = MASKED,
     ) -> None:
         """Compose views of ``pictures``: ``count`` of ``size`` pixels, or fewer of 512 with a chance of ``large``.
 

@@ -18,17 +18,20 @@ from training.occlusion import occlude
 from training.photometric import disturb
 from training.pool import Pool
 
-__all__ = ["background", "compose"]
+__all__ = ["MASKED", "background", "compose"]
 
 _SMALLEST_FACE = 6.0
 """Below this many pixels a face gives no loss: neither a person nor the network can tell."""
 _LARGEST_ENLARGEMENT = 2.2
+MASKED = 0.4
+"""Share of the views in which faces are masked, and so none any more, if nothing else is asked for."""
 _SERVED_SIDE = 640
+"""The longer side of a picture in the service's tensor, pixels."""
 _PLAIN = 0.7
 """Share of the views that are pictures as they are: without them the network forgets what it knew of those."""
 
 
-def compose(pool: Pool, rng: random.Random, size: int, masked: float = 0.4) -> View:
+def compose(pool: Pool, rng: random.Random, size: int, masked: float = MASKED) -> View:
     """Return a random square view of ``size`` pixels with its labels.
 
     In ``masked`` of the views most faces are masked, and so none any more.

@@ -31,6 +31,7 @@ from training.labels import read_labels, split
 from training.losses import Losses, held_score_loss, losses
 from training.model import FaceDetector
 from training.pool import Pool
+from training.scenes import MASKED
 
 __all__ = ["Schedule", "main"]
 
@@ -356,7 +357,10 @@ def _options() -> argparse.ArgumentParser:
         "--large", type=float, default=0.2, help="share of the steps with views of 512 pixels"
     )
     parser.add_argument(
-        "--masked", type=float, default=0.4, help="share of the views in which faces are masked, and so none"
+        "--masked",
+        type=float,
+        default=MASKED,
+        help="share of the views in which faces are masked, and so none",
     )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1, help="processes that compose views")
