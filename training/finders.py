@@ -14,7 +14,7 @@ import numpy.typing as npt
 from service.detection.detector import DetectionOptions, Detector
 from service.detection.registry import ModelFile
 from service.errors import ModelError
-from training.geometry import MIRRORED_LANDMARKS
+from training.geometry import FACE_WIDTH, LANDMARKS, View, mirror, no_boxes
 from training.metrics import Detections
 
 __all__ = ["Finder", "finder", "mirrored"]
@@ -54,14 +54,16 @@ def mirrored(find: Finder) -> Finder:
     """Return what finds the faces of a picture in its mirror image."""
 
     def find_mirrored(image: Image) -> Detections:
-        found = find(np.ascontiguousarray(image[:, ::-1]))
-        boxes = found.boxes.copy()
-        boxes[:, [0, 2]] = image.shape[1] - found.boxes[:, [2, 0]]
-        if found.landmarks is None:
-            return Detections(boxes, found.scores)
-        points = found.landmarks.reshape(-1, 5, 2)[:, MIRRORED_LANDMARKS].copy()
-        points[..., 0] = image.shape[1] - points[..., 0]
-        return Detections(boxes, found.scores, points.reshape(-1, 10))
+        pixels = np.ascontiguousarray(image[:, ::-1])
+        found = find(pixels)
+        faces = np.full((len(found.scores), FACE_WIDTH), np.nan, np.float32)
+        faces[:, :4] = found.boxes
+        if found.landmarks is not None:
+            faces[:, LANDMARKS] = found.landmarks
+        faces = mirror(View(pixels, faces, no_boxes())).faces
+        return Detections(
+            faces[:, :4], found.scores, None if found.landmarks is None else faces[:, LANDMARKS]
+        )
 
     return find_mirrored
 

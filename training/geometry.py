@@ -13,7 +13,6 @@ import numpy.typing as npt
 __all__ = [
     "FACE_WIDTH",
     "LANDMARKS",
-    "MIRRORED_LANDMARKS",
     "SURENESS",
     "Boxes",
     "Faces",
@@ -35,7 +34,7 @@ LANDMARKS = slice(4, 14)
 SURENESS = 14
 """The columns of a face."""
 
-MIRRORED_LANDMARKS = [1, 0, 2, 4, 3]
+_MIRRORED_LANDMARKS = [1, 0, 2, 4, 3]
 _SMALLEST_PART = 0.02
 _LARGEST_LOSS = 0.5
 
@@ -107,7 +106,7 @@ def mirror(view: View) -> View:
     faces[:, 0], faces[:, 2] = width - view.faces[:, 2], width - view.faces[:, 0]
     landmarks = view.faces[:, LANDMARKS].reshape(-1, 5, 2).copy()
     landmarks[..., 0] = width - landmarks[..., 0]
-    faces[:, LANDMARKS] = landmarks[:, MIRRORED_LANDMARKS].reshape(-1, 10)
+    faces[:, LANDMARKS] = landmarks[:, _MIRRORED_LANDMARKS].reshape(-1, 10)
     ignore = view.ignore.copy()
     ignore[:, 0], ignore[:, 2] = width - view.ignore[:, 2], width - view.ignore[:, 0]
     return View(np.ascontiguousarray(view.pixels[:, ::-1]), faces, ignore)
