@@ -108,13 +108,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("state", type=Path, help="last.pt of a run")
     parser.add_argument("file", type=Path, help="the ONNX file to write")
     parser.add_argument("--name", default="scrfd_free")
-    parser.add_argument("--version", default="2")
+    parser.add_argument("--version", default="3")
     parser.add_argument("--score-shift", type=float, default=0.0, help="added to the scores' logits")
     parser.add_argument(
         "--origin-share",
         type=float,
         default=0.0,
-        help="share of the weights that a run with --scores-only began with",
+        help="share of the weights to which a run with --hold held its scores",
     )
     parser.add_argument(
         "--box-scale", type=float, default=1.0, help="the boxes' sides are multiplied by this"
@@ -125,7 +125,7 @@ def main(arguments: list[str] | None = None) -> None:
     weights = state["average"]
     if options.origin_share:
         if "origin" not in state:
-            parser.error(f"--origin-share: {options.state} is not of a run with --scores-only")
+            parser.error(f"--origin-share: {options.state} is not of a run with --hold")
         weights = mixed(weights, state["origin"], options.origin_share)
     network.load_state_dict(weights)
     metadata = {

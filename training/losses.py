@@ -17,7 +17,7 @@ from training.batches import Batch
 from training.geometry import LANDMARKS, SURENESS
 from training.model import Predictions
 
-__all__ = ["Losses", "Positives", "assign", "held_score_loss", "losses"]
+__all__ = ["Losses", "Positives", "assign", "held_losses", "held_score_loss", "losses", "winners"]
 
 _FOCUS = 2.0
 _LANDMARK_BETA = 0.05
@@ -27,6 +27,7 @@ _MOST_ANCHORS = 20
 _IOU_COST = 3.0
 _OUTSIDE_COST = 1e3
 _ON_FACE, _BESIDE, _FITTING = 0.3, 0.4, 0.55
+_NEAR_HIGHEST = 0.7
 _TOWARDS, _FARTHEST = 0.7, 1.5
 """How much of the way a face's scores go to what detectors agree on, and how far at most; logits."""
 
@@ -95,8 +96,7 @@ def losses(predictions: Predictions, batch: Batch) -> Losses:
     """Compare predictions with a batch's labels."""
     logits, distances, offsets = (p.float() for p in predictions)
     centres, strides = _grid(batch.pixels.shape[1])
-    reach = distances * strides[:, None]
-    boxes = torch.cat([centres - reach[..., :2], centres + reach[..., 2:]], -1)
+    boxes = _boxes(distances, centres, strides)
     positives, face = assign(logits, boxes, batch)
     anchor = positives % len(strides)
     centre, stride = centres[anchor], strides[anchor][:, None]
@@ -143,8 +143,7 @@ def held_score_loss(predictions: Predictions, held: Tensor, batch: Batch) -> Ten
     """
     logits, distances, _ = (p.float() for p in predictions)
     centres, strides = _grid(batch.pixels.shape[1])
-    reach = distances.detach() * strides[:, None]
-    boxes = torch.cat([centres - reach[..., :2], centres + reach[..., 2:]], -1)
+    boxes = _boxes(distances.detach(), centres, strides)
     held = held.float().clone()
     quality = torch.zeros_like(logits)
     on_face = torch.zeros_like(logits, dtype=torch.bool)
@@ -172,6 +171,89 @@ def _moves(held: Tensor, overlap: Tensor, owner: Tensor, sureness: Tensor) -> Te
     known = sureness.isfinite() & highest.isfinite()
     apart = torch.where(known, sureness - highest, 0.0)
     return (_TOWARDS * apart).clamp(-_FARTHEST, _FARTHEST)
+
+
+def held_losses(predictions: Predictions, held: Tensor, batch: Batch) -> Losses:
+    """:func:`held_score_loss`, and the L1 losses of the boxes' sides and of the landmarks by the face's size.
+
+    L1 rather than an IoU: the median of where a side may be, so that boxes of faces that are hard to see do not grow.
+
+    Args:
+        predictions: Of the network in training.
+        held: Logits (B, N) of the network that it began as, for the same views.
+        batch: The views' labels.
+    """
+    _, distances, offsets = (p.float() for p in predictions)
+    centres, strides = _grid(batch.pixels.shape[1])
+    boxes = _boxes(distances, centres, strides)
+    winning, face, weight = winners(held.float().sigmoid(), boxes.detach(), batch)
+    truth = batch.faces[face]
+    side = (truth[:, 2:4] - truth[:, :2]).prod(1).sqrt()[:, None]
+    found = boxes.reshape(-1, 4)[winning]
+    box = ((found - truth[:, :4]) / side).abs().mean(1)
+    at = winning % len(strides)
+    points = offsets.reshape(-1, 5, 2)[winning] * strides[at][:, None, None] + centres[at][:, None]
+    known = truth[:, LANDMARKS].isfinite().all(1)
+    landmarks = ((points.reshape(-1, 10) - truth[:, LANDMARKS])[known] / side[known]).abs().mean(1)
+    iou, _ = _distance_iou(found.detach(), truth[:, :4])
+    return Losses(
+        held_score_loss(predictions, held, batch),
+        _mean(box, weight),
+        _mean(landmarks, weight[known]),
+        _mean(iou, weight),
+    )
+
+
+def winners(scores: Tensor, boxes: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the anchors that non-maximum suppression might leave of each face: theirs are the places that matter.
+
+    The others' boxes are often those of a part of the face or of two faces, and to learn from them makes all worse.
+
+    Args:
+        scores: (B, N).
+        boxes: (B, N, 4), pixels.
+        batch: The views' labels. Faces that the view cuts have no winners: nobody can tell where they end.
+
+    Returns:
+        Indices in the flattened (B, N), their faces' indices, and their weights, which sum to 1 for each face; all
+        (P,). A face's winners lie nearer to its centre than to another's, by the face's size; within half a face or a
+        stride; their IoU with it is 0.4 or more, and their score 0.7 of its highest or more. They count by the fourth
+        power of that part.
+    """
+    view_size = batch.pixels.shape[1]
+    centres, strides = _grid(view_size)
+    chosen, owners, weights = [], [], []
+    for view in range(len(boxes)):
+        mine = (batch.view == view).nonzero()[:, 0]
+        if not len(mine):
+            continue
+        faces = batch.faces[mine, :4]
+        side = (faces[:, 2:] - faces[:, :2]).prod(1).sqrt()
+        uncut = (faces[:, :2] > 0).all(1) & (faces[:, 2:] < view_size).all(1)
+        apart = (centres[None] - ((faces[:, :2] + faces[:, 2:]) / 2)[:, None]).abs().amax(-1)
+        owner = (apart / side[:, None]).argmin(0)
+        near = apart.gather(0, owner[None])[0] < torch.maximum(side[owner] / 2, strides)
+        own = near.nonzero()[:, 0]
+        owner, score = owner[own], scores[view, own]
+        part = score / torch.zeros_like(side).scatter_reduce(0, owner, score, "amax")[owner]
+        overlap, _ = _distance_iou(boxes[view, own], faces[owner])
+        kept = (part >= _NEAR_HIGHEST) & (overlap >= _BESIDE) & uncut[owner]
+        owner, weight = owner[kept], part[kept].pow(4)
+        chosen.append(own[kept] + view * len(strides))
+        owners.append(mine[owner])
+        weights.append(weight / torch.zeros_like(side).scatter_add(0, owner, weight)[owner])
+    nothing = torch.zeros(0, dtype=torch.long)
+    return torch.cat([nothing, *chosen]), torch.cat([nothing, *owners]), torch.cat([torch.zeros(0), *weights])
+
+
+def _mean(values: Tensor, weights: Tensor) -> Tensor:
+    return (values * weights).sum() / weights.sum().clamp(min=1e-6)
+
+
+def _boxes(distances: Tensor, centres: Tensor, strides: Tensor) -> Tensor:
+    """Boxes (B, N, 4), pixels."""
+    reach = distances * strides[:, None]
+    return torch.cat([centres - reach[..., :2], centres + reach[..., 2:]], -1)
 
 
 @cache

@@ -43,7 +43,9 @@ class NetworkSize:
     channels: int = 64
     """Of every level, neck and heads included."""
     refinements: int = 3
-    """Residual blocks before a head's scores; its boxes and landmarks do without."""
+    """Residual blocks before a head's scores."""
+    place_refinements: int = 1
+    """Residual blocks before a head's boxes and landmarks."""
 
 
 class ConvNorm(nn.Sequential):
@@ -121,20 +123,22 @@ class Detail(nn.Module):
 class Head(nn.Module):
     """One level's score, distances and landmarks, from what its unit made of the level."""
 
-    def __init__(self, channels: int, refinements: int) -> None:
+    def __init__(self, size: NetworkSize) -> None:
         super().__init__()
-        anchors = ANCHORS_PER_CELL
+        anchors, channels = ANCHORS_PER_CELL, size.channels
         self.unit = PointDepth(channels, channels)
-        self.refine = nn.Sequential(*(Residual(channels) for _ in range(refinements)))
+        self.refine = nn.Sequential(*(Residual(channels) for _ in range(size.refinements)))
+        self.refine_place = nn.Sequential(*(Residual(channels) for _ in range(size.place_refinements)))
         self.score = Output(channels, 2 * anchors, anchors, anchors)
         self.bbox = Output(channels, 4 * anchors, 4 * anchors, 4 * anchors)
         self.kps = Output(channels, 10 * anchors, 10 * anchors, 10 * anchors)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return distances and landmarks."""
-        centre, log_size = self.bbox(x).split(2, -1)
+        y = self.refine_place(x)
+        centre, log_size = self.bbox(y).split(2, -1)
         half = log_size.clamp(max=_LARGEST_LOG).exp() / 2
-        return torch.cat([half - centre, half + centre], -1), self.kps(x)
+        return torch.cat([half - centre, half + centre], -1), self.kps(y)
 
     def logits(self, x: Tensor) -> Tensor:
         """Return the scores' logits (B, anchors)."""
@@ -160,8 +164,9 @@ class FaceDetector(nn.Module):
             nn.Sequential(PointDepth(width, width), PointDepth(width, width)) for _ in STRIDES
         )
         self.top_down = nn.ModuleList(PointDepth(width, width) for _ in STRIDES)
-        self.heads = nn.ModuleList(Head(width, size.refinements) for _ in STRIDES)
+        self.heads = nn.ModuleList(Head(size) for _ in STRIDES)
         self.detail = Detail(width)
+        self.place_detail = Detail(width)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -192,17 +197,24 @@ class FaceDetector(nn.Module):
         scores, boxes, landmarks = zip(*self._levels(features), strict=True)
         return torch.cat(scores, 1), torch.cat(boxes, 1), torch.cat(landmarks, 1)
 
-    def scoring(self) -> list[nn.Module]:
-        """Return the modules that only the scores come from."""
+    def endings(self) -> list[nn.Module]:
+        """Return the modules after the features: those that the scores, the boxes or the landmarks come from."""
         heads = cast("list[Head]", list(self.heads))
-        return [self.detail, *(m for head in heads for m in (head.refine, head.score))]
+        parts = (m for h in heads for m in (h.refine, h.score, h.refine_place, h.bbox, h.kps))
+        return [self.detail, self.place_detail, *parts]
+
+    def necks(self) -> list[nn.Module]:
+        """Return the modules between the backbone's stages and the endings."""
+        return [self.top_down, *(cast("Head", head).unit for head in self.heads)]
 
     def levels(self, x: Tensor) -> list[Predictions]:
         """Return the predictions of each level by itself."""
         return self._levels(self.features(x))
 
     def _levels(self, features: list[Tensor]) -> list[Predictions]:
-        boxes = (head(feature) for head, feature in zip(self.heads, features[1:], strict=True))
+        fine, *levels = features
+        levels[0] = levels[0] + self.place_detail(fine)
+        boxes = (head(level) for head, level in zip(self.heads, levels, strict=True))
         return [(score, *rest) for score, rest in zip(self.logits(features), boxes, strict=True)]
 
     def logits(self, features: list[Tensor]) -> list[Tensor]:
@@ -213,14 +225,23 @@ class FaceDetector(nn.Module):
 
     def features(self, x: Tensor) -> list[Tensor]:
         """Return what the heads see: stride 4 (B, 64, H / 4, W / 4), then 8, 16 and 32."""
-        fine = y = self.stage2(functional.max_pool2d(self.stem(x), 2))
-        stages = []
+        return self.neck(self.backbone(x))
+
+    def backbone(self, x: Tensor) -> list[Tensor]:
+        """Return the stages' outputs: stride 4 (B, 64, H / 4, W / 4), then 8, 16 and 32."""
+        y = self.stage2(functional.max_pool2d(self.stem(x), 2))
+        outputs = [y]
         for stage in self.stages:
             y = stage(functional.max_pool2d(y, 2))
-            stages.append(y)
-        p5 = self.top_down[2](stages[2])
-        p4 = self.top_down[1](stages[1] + functional.interpolate(p5, scale_factor=2.0))
-        p3 = self.top_down[0](stages[0] + functional.interpolate(p4, scale_factor=2.0))
+            outputs.append(y)
+        return outputs
+
+    def neck(self, stages: list[Tensor]) -> list[Tensor]:
+        """Return :meth:`features`, of :meth:`backbone`: the top-down path and each head's unit."""
+        fine, c3, c4, c5 = stages
+        p5 = self.top_down[2](c5)
+        p4 = self.top_down[1](c4 + functional.interpolate(p5, scale_factor=2.0))
+        p3 = self.top_down[0](c3 + functional.interpolate(p4, scale_factor=2.0))
         units = (cast("Head", head).unit(p) for head, p in zip(self.heads, (p3, p4, p5), strict=True))
         return [fine, *units]
 

@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 os.environ.setdefault("KMP_BLOCKTIME", "0")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader
 
 from training.batches import Batch, Batches
 from training.labels import read_labels, split
-from training.losses import Losses, held_score_loss, losses
+from training.losses import Losses, held_losses, losses
 from training.model import FaceDetector
 from training.pool import Pool
 from training.scenes import MASKED
@@ -39,7 +39,8 @@ _SAVE_EVERY_S = 180
 _REPORT_EVERY = 50
 _CLIP = 10.0
 _RISING_STEPS = 50
-_BOX_WEIGHT, _LANDMARK_WEIGHT = 2.0, 2.5
+_WEIGHTS, _HELD_WEIGHTS = (1.0, 2.0, 2.5), (1.0, 1.0, 0.5)
+"""Of the losses of scores, boxes and landmarks."""
 
 
 @dataclass(frozen=True)
@@ -68,18 +69,29 @@ class Schedule:
 class Run:
     """A network in training, its averaged copy and its optimiser, kept in a folder."""
 
-    def __init__(self, folder: Path, scores_only: bool = False) -> None:
-        """Begin a run, or take up the one in ``folder``; with ``scores_only`` boxes and landmarks stay as they are."""
+    def __init__(self, folder: Path, learn: str = "all", held: bool = False) -> None:
+        """Begin a run, or take up the one in ``folder``.
+
+        Args:
+            folder: Made if it is missing.
+            learn: ``heads`` (what only scores, boxes or landmarks come from), ``neck`` (the top-down path too) or
+                ``all``.
+            held: Whether the scores are held to those of other weights.
+        """
         self.folder = folder
         self.network = FaceDetector().to(memory_format=torch.channels_last)
         _use_onednn(self.network)
-        self.scores_only = scores_only
+        self.learn, self.held = learn, held
         self.origin: FaceDetector | None = None
-        if scores_only:
-            # In evaluation mode, so that the batch norms stay too.
-            self.network.requires_grad_(False).eval()
-            for module in self.network.scoring():
-                module.requires_grad_(True).train()
+        if held:
+            # In evaluation mode, so that the batch norms of what the weights know stay.
+            self.network.eval()
+            for module in self.network.endings():
+                module.train()
+        if learn != "all":
+            self.network.requires_grad_(False)
+            for module in [*(self.network.necks() if learn == "neck" else []), *self.network.endings()]:
+                module.requires_grad_(True)
         self.optimiser = torch.optim.AdamW(_groups(self.network), betas=(0.9, 0.99), fused=True)
         self.average = copy.deepcopy(self.network).eval()
         self.seen = self.steps = 0
@@ -91,18 +103,18 @@ class Run:
         state = torch.load(self.folder / name, weights_only=True)
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
-        if self.scores_only:
+        if self.held:
             self.origin = _frozen(self.average, state["origin"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.seen, self.steps = state["seen"], state["steps"]
 
-    def begin_from(self, weights: Path) -> None:
-        """Begin with weights that :mod:`training.weights` kept; the optimiser begins anew."""
+    def begin_from(self, weights: Path, hold: Path | None = None) -> None:
+        """Begin with weights that :mod:`training.weights` kept, held to ``hold``'s; the optimiser begins anew."""
         state = torch.load(weights, weights_only=True)
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["network"])
-        if self.scores_only:
-            self.origin = _frozen(self.average, state["network"])
+        if hold:
+            self.origin = _frozen(self.average, torch.load(hold, weights_only=True)["network"])
         self.seen, self.steps = state["seen"], state["steps"]
 
     def save(self, name: str) -> None:
@@ -123,15 +135,25 @@ class Run:
     def losses(self, batch: Batch) -> Losses:
         """Return the network's losses on a batch."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.half):
+            inputs = to_input(batch)
             if self.origin is None:
-                return losses(self.network(to_input(batch)), batch)
-            # What the scores are made of is the same in both.
-            features = self.network.features(to_input(batch))
+                return losses(self.network(inputs), batch)
+            stages = self.network.backbone(inputs)
+            features = self.network.neck(stages)
             predictions = self.network.predictions(features)
-            held = torch.cat(self.origin.logits(features), 1)
-        score = held_score_loss(predictions, held, batch)
-        nothing = torch.zeros(())
-        return Losses(score, nothing, nothing, nothing)
+            with torch.no_grad():
+                # What is not learnt is the same in both.
+                if self.learn == "all":
+                    stages = self.origin.backbone(inputs)
+                if self.learn != "heads":
+                    features = self.origin.neck(stages)
+                held = torch.cat(self.origin.logits(features), 1)
+        return held_losses(predictions, held, batch)
+
+    def total(self, terms: Losses) -> torch.Tensor:
+        """Return the weighted sum of the losses."""
+        weights = _HELD_WEIGHTS if self.held else _WEIGHTS
+        return sum((w * term for w, term in zip(weights, terms[:3], strict=True)), torch.zeros(()))
 
     @torch.no_grad()
     def follow(self) -> None:
@@ -180,7 +202,12 @@ class Team:
         """Average the gradients over all; return whether any of them wants to stop."""
         if self.size == 1:
             return stop
-        gradients = [p.grad for p in network.parameters() if p.grad is not None]
+        learnt = [p for p in network.parameters() if p.requires_grad]
+        for parameter in learnt:
+            # A batch without a face has no gradient of the boxes; the other processes' may have.
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = [cast("torch.Tensor", p.grad) for p in learnt]
         flat = torch.cat([*(g.reshape(-1) for g in gradients), torch.tensor([float(stop)])])
         distributed.all_reduce(flat)
         flat /= self.size
@@ -240,20 +267,20 @@ def main(arguments: list[str] | None = None) -> None:
     """Train."""
     parser = _options()
     options = parser.parse_args(arguments)
-    if options.scores_only and not options.weights:
-        parser.error("--scores-only needs --weights: there is nothing to keep yet")
+    if (options.hold or options.learn != "all") and not options.weights:
+        parser.error("--hold and --learn need --weights: there is nothing to keep yet")
     torch.set_num_threads(options.threads)
     torch.set_flush_denormal(True)
     torch.manual_seed(0)
     team = Team()
-    run = Run(options.out, options.scores_only)
+    run = Run(options.out, options.learn, held=options.hold is not None)
     schedule = Schedule(options.rate, options.views, decay=options.decay)
     resume = _resume_from(options.out, schedule)
     if resume:
         run.load(resume)
         print(f"resumed {resume} at {run.seen} views", flush=True)
     elif options.weights:
-        run.begin_from(options.weights)
+        run.begin_from(options.weights, options.hold)
         print(f"began from {options.weights} at {run.seen} views", flush=True)
     run.half = team.agree(bfloat16_pays(run.network))
     print(f"computing in {'bfloat16' if run.half else 'float32'}", flush=True)
@@ -293,9 +320,8 @@ def _train(run: Run, schedule: Schedule, loader: Iterator[Batch], stop: list[int
             group["lr"] = schedule.rate(run.seen) * rising
         batch: Batch = next(loader)
         terms = run.losses(batch)
-        total = terms.score + _BOX_WEIGHT * terms.box + _LANDMARK_WEIGHT * terms.landmarks
         run.optimiser.zero_grad(set_to_none=True)
-        total.backward()
+        run.total(terms).backward()
         stopping = team.share(run.network, bool(stop))
         norm = nn.utils.clip_grad_norm_(run.network.parameters(), _CLIP)
         if torch.isfinite(norm):
@@ -347,9 +373,15 @@ def _options() -> argparse.ArgumentParser:
     )
     parser.add_argument("--rate", type=float, default=2.5e-3, help="highest learning rate")
     parser.add_argument(
-        "--scores-only",
-        action="store_true",
-        help="with --weights: boxes, landmarks and the scores of faces stay, false alarms are unlearnt",
+        "--hold",
+        type=Path,
+        help="with --weights: scores are held to those that these weights give, false alarms are unlearnt",
+    )
+    parser.add_argument(
+        "--learn",
+        choices=("heads", "neck", "all"),
+        default="all",
+        help="with --weights: what is learnt; the neck with the heads",
     )
     parser.add_argument("--batch", type=int, default=16, help="views a step")
     parser.add_argument("--size", type=int, default=320, help="side of a view, pixels")

@@ -18,7 +18,7 @@ from training.export import export, mixed
 from training.export import main as export_main
 from training.geometry import FACE_WIDTH, LANDMARKS, SURENESS
 from training.labels import read_labels
-from training.losses import assign, held_score_loss, losses
+from training.losses import assign, held_losses, held_score_loss, losses, winners
 from training.model import FaceDetector
 from training.train import Schedule, main
 from training.weights import keep
@@ -194,32 +194,39 @@ def test_weights_that_were_kept_are_gone_on_from(tmp_path: Path, capsys: pytest.
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_training_the_scores_leaves_boxes_and_landmarks(tmp_path: Path) -> None:
+@pytest.mark.parametrize("learn", ["heads", "neck", "all"])
+def test_a_part_can_be_learnt_and_the_rest_left(tmp_path: Path, learn: str) -> None:
     folder = labelled_folder(tmp_path / "faces")
     torch.manual_seed(7)
     begun = FaceDetector().eval()
-    torch.save({"network": begun.state_dict(), "seen": 0, "steps": 0}, tmp_path / "start.pt")
-    options = [
-        str(folder),
-        "--out",
-        str(tmp_path / "run"),
-        "--cache",
-        str(tmp_path / "cache"),
-        "--scores-only",
-    ]
-    options += ["--weights", str(tmp_path / "start.pt"), "--batch", "4", "--size", "96", "--large", "0"]
-    main([*options, "--workers", "0", "--threads", "1", "--views", "24"])
+    start = tmp_path / "start.pt"
+    torch.save({"network": begun.state_dict(), "seen": 0, "steps": 0}, start)
+    options = [str(folder), "--out", str(tmp_path / "run"), "--cache", str(tmp_path / "cache")]
+    options += ["--weights", str(start), "--hold", str(start), "--learn", learn]
+    options += ["--batch", "4", "--size", "96", "--large", "0", "--workers", "0", "--threads", "1"]
+    main([*options, "--views", "24"])
     trained = FaceDetector().eval()
     trained.load_state_dict(torch.load(tmp_path / "run" / "last.pt", weights_only=True)["average"])
     views = torch.randn(1, 3, 96, 96)
     with torch.no_grad():
-        (score, *rest), (new_score, *new_rest) = begun(views), trained(views)
-    assert not torch.equal(score, new_score)
-    assert all(torch.equal(a, b) for a, b in zip(rest, new_rest, strict=True))
-    main([*options, "--workers", "0", "--threads", "1", "--views", "48"])
+        before, after = begun(views), trained(views)
+        stages, new_stages = begun.backbone(views), trained.backbone(views)
+        features, new_features = begun.neck(stages), trained.neck(stages)
+    assert not any(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    assert all(torch.equal(a, b) == (learn != "all") for a, b in zip(stages, new_stages, strict=True))
+    levels = zip(features[1:], new_features[1:], strict=True)
+    assert all(torch.equal(a, b) == (learn == "heads") for a, b in levels)
+    main([*options, "--views", "48"])
     again = torch.load(tmp_path / "run" / "last.pt", weights_only=True)
     assert again["seen"] == 48
     assert all(torch.equal(value, again["origin"][name]) for name, value in begun.state_dict().items())
+
+
+def test_what_is_kept_needs_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for option in (["--learn", "heads"], ["--hold", "start.pt"]):
+        with pytest.raises(SystemExit):
+            main([str(tmp_path), *option])
+        assert "need --weights" in capsys.readouterr().err
 
 
 def test_an_export_can_keep_a_share_of_what_the_run_began_with(
@@ -237,7 +244,7 @@ def test_an_export_can_keep_a_share_of_what_the_run_began_with(
     options = [str(tmp_path / "last.pt"), str(tmp_path / "model.onnx"), "--origin-share", "0.25"]
     with pytest.raises(SystemExit):
         export_main(options)
-    assert "is not of a run with --scores-only" in capsys.readouterr().err
+    assert "is not of a run with --hold" in capsys.readouterr().err
     torch.save(state | {"origin": origin}, tmp_path / "last.pt")
     export_main(options)
     metadata = (
@@ -249,10 +256,53 @@ def test_an_export_can_keep_a_share_of_what_the_run_began_with(
     assert metadata["views"] == "16"
 
 
-def test_what_the_scores_see_of_stride_4_begins_as_nothing(network: FaceDetector) -> None:
+def test_what_the_heads_see_of_stride_4_begins_as_nothing(network: FaceDetector) -> None:
     features = network.features(torch.randn(1, 3, 64, 64))
     assert [f.shape[-1] for f in features] == [16, 8, 4, 2]
     assert (network.detail(features[0]) == 0).all()
+    assert (network.place_detail(features[0]) == 0).all()
+
+
+def test_winners_are_the_best_scored_fitting_anchors_of_a_face() -> None:
+    batch = _batch([20, 24, 52, 60], [60, 24, 92, 60])
+    _, boxes, _ = _perfect(batch)
+    centres, _ = _grid(batch)
+    first = (centres[:, 0] < 56).expand(1, -1)
+    boxes = torch.where(first[..., None], boxes, batch.faces[1, :4])
+    scores = torch.full(first.shape, 0.1)
+    near = ((centres - torch.tensor([36.0, 42.0])).abs() < 10).all(1).nonzero()[:, 0]
+    best, second, low, beside = near[:4].tolist()
+    scores[0, best], scores[0, second], scores[0, low], scores[0, beside] = 0.8, 0.6, 0.5, 0.8
+    boxes[0, beside] = torch.tensor([36.0, 24.0, 68.0, 60.0])  # between the two faces
+    anchor, face, weight = winners(scores, boxes, batch)
+    of_first = face == 0
+    assert set(anchor[of_first].tolist()) == {best, second}  # 0.5 is less than 0.7 of 0.8
+    parts = dict(zip(anchor[of_first].tolist(), weight[of_first].tolist(), strict=True))
+    assert parts[best] / parts[second] == pytest.approx((0.8 / 0.6) ** 4, rel=1e-4)
+    for index in (0, 1):
+        assert weight[face == index].sum().item() == pytest.approx(1)
+
+
+def test_a_face_that_the_view_cuts_has_no_winner() -> None:
+    batch = _batch([0, 24, 32, 60])
+    distances, boxes, offsets = _perfect(batch)
+    scores = torch.full((1, boxes.shape[1]), 0.9)
+    assert [len(part) for part in winners(scores, boxes, batch)] == [0, 0, 0]
+    terms = held_losses((torch.zeros(1, boxes.shape[1]), distances, offsets), scores, batch)
+    assert terms.box == terms.landmarks == 0
+
+
+def test_places_are_learnt_by_the_distance_of_sides_and_landmarks() -> None:
+    batch = _batch([20, 24, 52, 56])
+    distances, boxes, offsets = _perfect(batch)
+    held = torch.full((1, boxes.shape[1]), 2.0)
+    _, stride = _grid(batch)
+    right = held_losses((held, distances, offsets), held, batch)
+    assert [term.item() for term in right[:3]] == pytest.approx([0, 0, 0], abs=1e-5)
+    assert right.iou.item() == pytest.approx(1, abs=1e-4)
+    larger = held_losses((held, distances + 1.6 / stride, offsets + 3.2 / stride), held, batch)
+    assert larger.box.item() == pytest.approx(0.05, rel=1e-3)  # each side 1.6 of 32 pixels
+    assert larger.landmarks.item() == pytest.approx(0.1, rel=1e-3)
 
 
 def test_scores_are_held_on_faces_and_unlearnt_elsewhere() -> None:
