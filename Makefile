@@ -5,7 +5,8 @@ PYTHON ?= python3
 ARGS ?=
 # How the bundled model was trained from YuNet-n's weights; without YUNET, training begins with random ones.
 YUNET ?=
-FROM_YUNET := --weights training/runs/start.pt --scores-only --rate 1e-3 --views 40000 --decay 0.6
+FROM_YUNET := --weights training/runs/start.pt --hold training/runs/start.pt --learn neck \
+	--rate 5e-4 --views 30000 --decay 0.7 --masked 0.5
 # Processes that the tests are shared out to.
 JOBS ?= 2
 

@@ -71,7 +71,8 @@ def _plain(pool: Pool, rng: random.Random, size: int) -> View:
     longest = max(picture.width, picture.height)
     served = min(1.0, _SERVED_SIDE / longest)
     scale = served * _log_uniform(rng, 0.85, 1.2)
-    if rng.random() < 0.3:
+    if rng.random() < 0.5:
+        # Large faces whole, too.
         scale = _log_uniform(rng, min(size / longest, served), served * 1.2)
     width, height = picture.width * scale, picture.height * scale
     x = rng.uniform(0, max(0.0, width - size))

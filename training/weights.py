@@ -13,7 +13,7 @@ __all__ = ["keep", "main"]
 
 
 def keep(state: Path, into: Path) -> int:
-    """Write the weights of a run's saved state as a file of their own.
+    """Write the averaged weights of a run's saved state as a file of their own.
 
     Args:
         state: ``last.pt`` or ``trunk.pt`` of a run.
@@ -24,7 +24,7 @@ def keep(state: Path, into: Path) -> int:
     """
     saved = torch.load(state, weights_only=True)
     into.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({name: saved[name] for name in ("network", "seen", "steps")}, into)
+    torch.save({"network": saved["average"], "seen": saved["seen"], "steps": saved["steps"]}, into)
     return int(saved["seen"])
 
 

@@ -98,15 +98,15 @@ REGISTRY: Final[dict[str, ModelEntry]] = {
         ModelEntry(
             name="scrfd_free",
             file_names=("scrfd_free.onnx",),
-            summary="YuNet-n with scores trained further: 0.13 M parameters, five landmarks, free input size",
+            summary="YuNet-n enlarged and trained further: 0.15 M parameters, five landmarks, free input size",
             licence="Apache-2.0",
             licence_text="Free to use, also commercially. Begun with YuNet-n (Apache-2.0); CC0 and CC-BY photographs.",
             commercial_use=True,
             source="comes with the service",
             input="1×3×H×W float32, RGB, H and W free multiples of 32",
             speed="fastest",
-            sha256=("1beccc8fd95cd7e34bf91069f4a2636c32645417b06a30a51ac7bfd366855f4d",),
-            size_bytes=546_017,
+            sha256=("2ac7654cb2e4c1234227a553c6e73dfd3e8f6f17048b0ee87adc0271e69f5cab",),
+            size_bytes=628_102,
             bundled=True,
         ),
         ModelEntry(
