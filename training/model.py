@@ -3,7 +3,8 @@
 Three levels at strides 8, 16 and 32; two anchors a cell; per anchor one score, four distances to the box's sides and
 five landmarks, distances and landmarks in units of the stride. Everything but the :class:`Residual` blocks has the
 shapes of YuNet-n's layers, so that :mod:`training.transfer` can begin with its weights; those blocks, which only the
-scores pass, begin as the identity, and what the scores see of stride 4 (:class:`Detail`) begins as nothing.
+scores or only the boxes and landmarks pass, begin as the identity, and what these see of stride 4 (:class:`Detail`)
+begins as nothing.
 """
 
 from dataclasses import dataclass
@@ -105,7 +106,7 @@ class Output(nn.Module):
 
 
 class Detail(nn.Module):
-    """What the scores of stride 8 see of stride 4: depthwise 3 x 3 of stride 2, then pointwise 1 x 1.
+    """What scores, or places, of stride 8 see of stride 4: depthwise 3 x 3 of stride 2, then pointwise 1 x 1.
 
     The last batch norm begins at zero, so that nothing is added.
     """

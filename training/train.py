@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 os.environ.setdefault("KMP_BLOCKTIME", "0")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -41,6 +41,10 @@ _CLIP = 10.0
 _RISING_STEPS = 50
 _WEIGHTS, _HELD_WEIGHTS = (1.0, 2.0, 2.5), (1.0, 1.0, 0.5)
 """Of the losses of scores, boxes and landmarks."""
+
+
+Part: TypeAlias = Literal["heads", "neck", "all"]
+"""What is learnt; the neck with the heads."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Schedule:
 class Run:
     """A network in training, its averaged copy and its optimiser, kept in a folder."""
 
-    def __init__(self, folder: Path, learn: str = "all", held: bool = False) -> None:
+    def __init__(self, folder: Path, learn: Part = "all", held: bool = False) -> None:
         """Begin a run, or take up the one in ``folder``.
 
         Args:
@@ -379,7 +383,7 @@ def _options() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--learn",
-        choices=("heads", "neck", "all"),
+        choices=get_args(Part),
         default="all",
         help="with --weights: what is learnt; the neck with the heads",
     )
