@@ -3,7 +3,6 @@
 import contextlib
 import http.client
 import json
-import select
 import socket
 import subprocess
 import time
@@ -15,6 +14,7 @@ import pytest
 
 from tests.conftest import StartServer
 from tests.faces import face_scene
+from tests.integration.test_metrics import read
 from tests.pictures import encoded, png_bomb, scene
 from tests.server import Server, eventually, multipart
 
@@ -54,21 +54,20 @@ def is_free(server: Server) -> bool:
 def hold(
     server: Server, count: int = 1, *, path: str = PATH, data: bytes = SMALL, sent: int = 10
 ) -> list[socket.socket]:
-    """Take all slots by requests that have sent the first bytes of their body.
+    """Take `count` slots by requests that have sent the first bytes of their body.
 
-    A probe that comes before them takes a slot itself, and one of them is refused: then begin again.
+    Nothing is asked of the slots meanwhile: a probe could take one itself, and still has it when it is answered.
     """
-    for _ in range(50):
-        connections = [begin(server, len(data), path, data[:sent]) for _ in range(count)]
-        while not (refused := select.select(connections, [], [], 0)[0]):
-            if ask(server)[0] == 503:
-                return connections
-        for connection in refused:
-            assert read_answer(connection)[0] == 503
-        for connection in connections:
-            connection.close()
-        assert is_free(server)
-    pytest.fail("no slot could be held")
+    # A request is in flight until its slot is free, which is after its answer has been read.
+    assert eventually(lambda: in_flight(server) == 0, 10)
+    connections = [begin(server, len(data), path, data[:sent]) for _ in range(count)]
+    assert eventually(lambda: in_flight(server) == count, 10)
+    return connections
+
+
+def in_flight(server: Server) -> int:
+    """How many requests are being answered, beside the one that asks."""
+    return int(read(server)["face_api_requests_in_flight"]) - 1
 
 
 def read_answer(connection: socket.socket) -> tuple[int, http.client.HTTPMessage, bytes]:
