@@ -18,8 +18,10 @@ from torch import Tensor, nn
 from training.anchors import STRIDES
 from training.model import FaceDetector, Head, fuse
 
-__all__ = ["export", "main", "mixed"]
+__all__ = ["PRODUCER", "calibrated", "export", "main", "mixed"]
 
+PRODUCER = "face-api"
+"""What exported files name as their producer."""
 _OPSET = 17
 _KINDS = ("score", "bbox", "kps")
 _TRACED = 64
@@ -39,15 +41,7 @@ def export(
     Input ``input`` (1, 3, H, W), multiples of 32, RGB, (x - 127.5) / 128; outputs ``score_8`` .. ``kps_32``.
     """
     network = fuse(copy.deepcopy(network).eval()).to(memory_format=torch.contiguous_format)
-    with torch.no_grad():
-        for head in network.heads:
-            score, bbox = (
-                cast("Tensor", part.grouped.bias)
-                for part in (cast("Head", head).score, cast("Head", head).bbox)
-            )
-            score += score_shift
-            # The logarithms of width and height.
-            bbox.view(-1, 4)[:, 2:] += math.log(box_scale)
+    calibrated(network, score_shift, box_scale)
     names = [f"{kind}_{stride}" for kind in _KINDS for stride in STRIDES]
     with warnings.catch_warnings():
         # The older exporter writes the plainer graph: no shape arithmetic for a free input size.
@@ -56,10 +50,22 @@ def export(
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
         _write(_PerLevel(network).eval(), file, names)
     model = onnx.load(file)
-    model.producer_name, model.producer_version = "face-api", ""
+    model.producer_name, model.producer_version = PRODUCER, ""
     onnx.helper.set_model_props(model, metadata)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, file)
+
+
+@torch.no_grad()
+def calibrated(network: FaceDetector, score_shift: float, box_scale: float) -> None:
+    """Add ``score_shift`` to the scores' logits and multiply the boxes' sides by ``box_scale``, in place."""
+    for head in network.heads:
+        score, bbox = (
+            cast("Tensor", part.grouped.bias) for part in (cast("Head", head).score, cast("Head", head).bbox)
+        )
+        score += score_shift
+        # The logarithms of width and height.
+        bbox.view(-1, 4)[:, 2:] += math.log(box_scale)
 
 
 def mixed(

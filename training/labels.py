@@ -16,7 +16,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from training.geometry import FACE_WIDTH
+from training.anchors import iou
+from training.geometry import FACE_WIDTH, SURENESS
 
 __all__ = ["VALIDATION_SOURCES", "Picture", "line_of", "read_labels", "split"]
 
@@ -32,6 +33,9 @@ VALIDATION_SOURCES = (
 
 Row: TypeAlias = dict[str, Any]
 
+_TOLD = 0.4
+_SEEN_BY_EYE = 0.6
+"""How sure an eye is of a face of which detectors were not."""
 _CORRECTIONS = Path(__file__).with_name("label_corrections.jsonl")
 
 
@@ -53,7 +57,8 @@ def read_labels(folder: Path, corrections: Path | None = _CORRECTIONS) -> list[P
     """Read a labelled folder, with the corrections made by eye applied.
 
     A corrections file has a line per picture: ``file``, ``drop`` (indices of faces that are none), ``ignore`` (indices
-    of faces that nobody can tell), or ``remove`` (true: the whole picture).
+    of faces that nobody can tell), ``faces`` and ``none`` (ignored boxes, in whole pixels, that are faces or none), or
+    ``remove`` (true: the whole picture).
 
     Raises:
         FileNotFoundError: there is no ``labels.jsonl``.
@@ -66,7 +71,8 @@ def read_labels(folder: Path, corrections: Path | None = _CORRECTIONS) -> list[P
     for row in _lines(folder / "labels.jsonl"):
         change = changes.get(row["file"], {})
         if not change.get("remove"):
-            pictures.append(_corrected(_picture(folder, row), change))
+            picture = _picture(folder, row)
+            pictures.append(_corrected(picture, change) if change else picture)
     return pictures
 
 
@@ -119,11 +125,13 @@ def _logit(share: float | None) -> float:
 
 def _corrected(picture: Picture, change: Row) -> Picture:
     dropped, uncertain = change.get("drop", []), change.get("ignore", [])
-    if not dropped and not uncertain:
-        return picture
     keep = np.setdiff1d(np.arange(len(picture.faces)), [*dropped, *uncertain])
+    found, none = (np.array(change.get(key, []), np.float32).reshape(-1, 4) for key in ("faces", "none"))
+    told = (iou(picture.ignore, np.concatenate([found, none])) >= _TOLD).any(1)
+    new = np.full((len(found), FACE_WIDTH), np.nan, np.float32)
+    new[:, :4], new[:, SURENESS] = found, _logit(_SEEN_BY_EYE)
     return replace(
         picture,
-        faces=picture.faces[keep],
-        ignore=np.concatenate([picture.ignore, picture.faces[uncertain, :4].reshape(-1, 4)]),
+        faces=np.concatenate([picture.faces[keep], new]),
+        ignore=np.concatenate([picture.ignore[~told], picture.faces[uncertain, :4].reshape(-1, 4)]),
     )

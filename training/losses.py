@@ -28,7 +28,7 @@ _IOU_COST = 3.0
 _OUTSIDE_COST = 1e3
 _ON_FACE, _BESIDE, _FITTING = 0.3, 0.4, 0.55
 _NEAR_HIGHEST = 0.7
-_TOWARDS, _FARTHEST = 0.7, 1.5
+_TOWARDS, _FARTHEST = 1.0, 2.5
 """How much of the way a face's scores go to what detectors agree on, and how far at most; logits."""
 
 

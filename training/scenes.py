@@ -143,7 +143,7 @@ def _placement(
         if h * scale >= height:
             y = min(max(y, height - (h - centre[1]) * scale), centre[1] * scale)
     angle = 0.0
-    if rng.random() < 0.28:
+    if rng.random() < 0.5:
         angle = math.radians(rng.uniform(-40, 40) if rng.random() < 0.9 else rng.uniform(-90, 90))
     stretch = math.exp(rng.uniform(-0.1, 0.1)) if rng.random() < 0.3 else 1.0
     cos, sin = math.cos(angle) * scale, math.sin(angle) * scale

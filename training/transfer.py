@@ -1,10 +1,10 @@
-"""Begin with YuNet-n's weights: ``python -m training.transfer yunet_n.onnx FOLDER FILE``.
+"""Begin with YuNet-n's weights, or an exported file's: ``python -m training.transfer yunet_n.onnx FOLDER FILE``.
 
 YuNet (Wu et al., 2023) is published under the Apache License 2.0 by its authors (libfacedetection.train). The network's
 plain units have the shapes of its layers; its two scores become the mean of their logits, both anchors of a cell begin
 with the same prediction, and the residual blocks begin as the identity: the network begins as good as YuNet-n, larger.
 
-The published file has its batch norms folded in. They are put back with the mean and variance that views of a labelled
+The files have their batch norms folded in. They are put back with the mean and variance that views of a labelled
 folder give, and with the scale and shift that undo them, so that the function stays the same.
 """
 
@@ -20,11 +20,12 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from training.batches import Batches
+from training.export import PRODUCER, calibrated
 from training.labels import read_labels, split
 from training.model import ConvNorm, FaceDetector, Head, PointDepth
 from training.train import to_input
 
-__all__ = ["calibrate", "main", "transfer"]
+__all__ = ["calibrate", "main", "restore", "transfer"]
 
 _SHA256 = "104ee26c71d5c270ce79a6b3dced91c91013260d29a6bf18f9296c5b8c4c2b12"
 
@@ -68,6 +69,35 @@ def transfer(file: Path, network: FaceDetector) -> None:
                 output = getattr(head, kind)
                 _copy(output.pointwise, *(part.repeat(2, *[1] * (part.ndim - 1)) for part in next(given)))
                 _copy(output.grouped, *(part.repeat(2, *[1] * (part.ndim - 1)) for part in next(given)))
+
+
+def restore(file: Path, network: FaceDetector) -> int:
+    """Give ``network`` the weights of a file that :mod:`training.export` wrote, its calibration taken back.
+
+    Args:
+        file: As it was exported.
+        network: A network of the default size, in place.
+
+    Returns:
+        The views that the weights have seen.
+
+    Raises:
+        KeyError: the file was exported from another network.
+    """
+    model = onnx.load(file)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    arrays = {
+        tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy())
+        for tensor in model.graph.initializer
+    }
+    with torch.no_grad():
+        for name, module in network.named_modules(prefix="network"):
+            if isinstance(module, ConvNorm):
+                _fold_back(module, arrays[f"{name}.0.weight"], arrays[f"{name}.0.bias"])
+            elif isinstance(module, nn.Conv2d) and module.bias is not None:
+                _copy(module, arrays[f"{name}.weight"], arrays[f"{name}.bias"])
+        calibrated(network, -float(metadata["score_shift"]), 1 / float(metadata["box_scale"]))
+    return int(metadata["views"])
 
 
 def _stem(network: FaceDetector, weight: Tensor, bias: Tensor) -> None:
@@ -143,20 +173,24 @@ def calibrate(network: FaceDetector, views: Tensor) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("yunet", type=Path, help="yunet_n.onnx")
+    parser.add_argument("file", type=Path, help="yunet_n.onnx, or what training.export wrote")
     parser.add_argument("folder", type=Path, help="labels.jsonl and images/")
     parser.add_argument("into", type=Path, help="the file to write")
     parser.add_argument("--cache", type=Path, default=Path("training/cache"))
     options = parser.parse_args(arguments)
     torch.manual_seed(0)
     network = FaceDetector()
-    transfer(options.yunet, network)
+    seen = 0
+    if onnx.load(options.file).producer_name == PRODUCER:
+        seen = restore(options.file, network)
+    else:
+        transfer(options.file, network)
     pictures, _ = split(read_labels(options.folder))
     batch = next(iter(Batches(pictures, options.cache, "transfer", 64, 320, 0.0)))
     calibrate(network, to_input(batch))
     options.into.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"network": network.state_dict(), "seen": 0, "steps": 0}, options.into)
-    print(f"{options.into}: {sum(np.prod(p.shape) for p in network.parameters()):,} parameters")
+    torch.save({"network": network.state_dict(), "seen": seen, "steps": 0}, options.into)
+    print(f"{options.into}: {seen} views, {sum(np.prod(p.shape) for p in network.parameters()):,} parameters")
 
 
 if __name__ == "__main__":

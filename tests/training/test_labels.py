@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.training.support import labelled_folder
-from training.geometry import FACE_WIDTH
+from training.geometry import FACE_WIDTH, LANDMARKS, SURENESS
 from training.labels import VALIDATION_SOURCES, read_labels, split
 from training.pool import Pool
 
@@ -46,6 +46,23 @@ def test_corrections_drop_ignore_and_remove(folder: Path, tmp_path: Path) -> Non
     assert len(by_name["1.png"].ignore) == 1
     assert by_name["2.png"].faces[:, 0].tolist() == [20]
     assert by_name["2.png"].ignore[:, 0].tolist() == [130, 100]
+
+
+def test_ignored_places_that_were_looked_at_are_faces_or_none(folder: Path, tmp_path: Path) -> None:
+    before = {p.file.name: p for p in read_labels(folder, None)}
+    place = before["2.png"].ignore[0].tolist()
+    corrections = tmp_path / "corrections.jsonl"
+    for key, faces in (("faces", 3), ("none", 2)):
+        corrections.write_text(json.dumps({"file": "2.png", key: [place]}), encoding="utf-8")
+        picture = next(p for p in read_labels(folder, corrections) if p.file.name == "2.png")
+        assert len(picture.ignore) == 0
+        assert len(picture.faces) == faces
+        assert picture.faces[:2].tolist() == before["2.png"].faces.tolist()
+    corrections.write_text(json.dumps({"file": "2.png", "faces": [place]}), encoding="utf-8")
+    picture = next(p for p in read_labels(folder, corrections) if p.file.name == "2.png")
+    assert picture.faces[2, :4].tolist() == place
+    assert np.isnan(picture.faces[2, LANDMARKS]).all()
+    assert picture.faces[2, SURENESS] > 0  # more likely a face than not
 
 
 def test_a_label_line_that_is_not_json_is_named(folder: Path) -> None:

@@ -1,0 +1,100 @@
+"""The exported file, and a network that begins with one."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from training.export import export, mixed
+from training.export import main as export_main
+from training.model import FaceDetector
+from training.transfer import restore
+
+
+@pytest.fixture(scope="module")
+def network() -> FaceDetector:
+    torch.manual_seed(3)
+    network = FaceDetector()
+    network.eval()
+    return network
+
+
+def test_the_exported_file_says_what_the_network_says(tmp_path: Path, network: FaceDetector) -> None:
+    file = tmp_path / "model.onnx"
+    export(network, file, {"name": "trial", "licence": "Apache-2.0"}, score_shift=0.5)
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    names = [f"{kind}_{stride}" for kind in ("score", "bbox", "kps") for stride in (8, 16, 32)]
+    assert [output.name for output in session.get_outputs()] == names
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert metadata == {"name": "trial", "licence": "Apache-2.0"}
+    assert onnx.load(file).opset_import[0].version >= 17
+    for height, width in ((96, 160), (64, 64)):
+        x = np.random.default_rng(height).standard_normal((1, 3, height, width), np.float32)
+        outputs = session.run(None, {"input": x})
+        with torch.no_grad():
+            levels = network.levels(torch.from_numpy(x))
+        for index, (score, box, points) in enumerate(levels):
+            assert outputs[index][:, 0] == pytest.approx((score[0] + 0.5).sigmoid().numpy(), abs=1e-4)
+            assert outputs[3 + index] == pytest.approx(box[0].numpy(), abs=1e-3)
+            assert outputs[6 + index] == pytest.approx(points[0].numpy(), abs=1e-3)
+
+
+def test_an_export_can_keep_a_share_of_what_the_run_began_with(
+    tmp_path: Path, network: FaceDetector, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(4)
+    weights, origin = network.state_dict(), FaceDetector().state_dict()
+    name = "heads.0.score.grouped.weight"
+    assert mixed(weights, origin, 0.25)[name] == pytest.approx(
+        (0.75 * weights[name] + 0.25 * origin[name]).numpy(), abs=1e-6
+    )
+    assert all(torch.equal(value, weights[name]) for name, value in mixed(weights, origin, 0.0).items())
+    state = {"average": weights, "seen": 16}
+    torch.save(state, tmp_path / "last.pt")
+    options = [str(tmp_path / "last.pt"), str(tmp_path / "model.onnx"), "--origin-share", "0.25"]
+    with pytest.raises(SystemExit):
+        export_main(options)
+    assert "is not of a run with --hold" in capsys.readouterr().err
+    torch.save(state | {"origin": origin}, tmp_path / "last.pt")
+    export_main(options)
+    metadata = (
+        onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+        .get_modelmeta()
+        .custom_metadata_map
+    )
+    assert metadata["origin_share"] == "0.25"
+    assert metadata["views"] == "16"
+
+
+def test_boxes_can_be_exported_larger(tmp_path: Path, network: FaceDetector) -> None:
+    sizes = []
+    for scale in (1.0, 1.1):
+        export(network, tmp_path / "model.onnx", {}, box_scale=scale)
+        session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+        boxes = session.run(["bbox_8"], {"input": np.zeros((1, 3, 64, 64), np.float32)})[0]
+        sizes.append(boxes[:, :2] + boxes[:, 2:])
+    assert sizes[1] == pytest.approx(sizes[0] * 1.1, rel=1e-4)
+
+
+def test_a_network_can_begin_with_an_exported_file(tmp_path: Path, network: FaceDetector) -> None:
+    """The calibration is taken back: exported again, with the same one, the file says the same."""
+    trained = copy.deepcopy(network)
+    with torch.no_grad():
+        for parameter in trained.parameters():
+            parameter += 0.01 * torch.randn_like(parameter)
+    metadata = {"score_shift": "0.5", "box_scale": "1.1", "views": "16"}
+    outputs = []
+    restored = FaceDetector().eval()
+    for source in (trained, restored):
+        export(source, tmp_path / "model.onnx", metadata, score_shift=0.5, box_scale=1.1)
+        session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+        x = np.random.default_rng(0).standard_normal((1, 3, 64, 96), np.float32)
+        outputs.append(session.run(None, {"input": x}))
+        assert restore(tmp_path / "model.onnx", restored) == 16
+    for one, other in zip(*outputs, strict=True):
+        assert one == pytest.approx(other, abs=1e-4)
+    assert np.ptp(outputs[0][0]) > 0
