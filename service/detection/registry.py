@@ -105,8 +105,8 @@ REGISTRY: Final[dict[str, ModelEntry]] = {
             source="comes with the service",
             input="1×3×H×W float32, RGB, H and W free multiples of 32",
             speed="fastest",
-            sha256=("2ac7654cb2e4c1234227a553c6e73dfd3e8f6f17048b0ee87adc0271e69f5cab",),
-            size_bytes=628_102,
+            sha256=("43767720a9b0e67ec08382487cf9df0ea8dea02e326741bc6e4edbd2c6d432fa",),
+            size_bytes=628103,
             bundled=True,
         ),
         ModelEntry(
