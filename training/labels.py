@@ -34,6 +34,7 @@ VALIDATION_SOURCES = (
 Row: TypeAlias = dict[str, Any]
 
 _TOLD = 0.4
+"""From this IoU on a place is one that was looked at."""
 _SEEN_BY_EYE = 0.6
 """How sure an eye is of a face of which detectors were not."""
 _CORRECTIONS = Path(__file__).with_name("label_corrections.jsonl")
@@ -125,13 +126,14 @@ def _logit(share: float | None) -> float:
 
 def _corrected(picture: Picture, change: Row) -> Picture:
     dropped, uncertain = change.get("drop", []), change.get("ignore", [])
-    keep = np.setdiff1d(np.arange(len(picture.faces)), [*dropped, *uncertain])
+    kept = picture.faces[np.setdiff1d(np.arange(len(picture.faces)), [*dropped, *uncertain])]
     found, none = (np.array(change.get(key, []), np.float32).reshape(-1, 4) for key in ("faces", "none"))
     told = (iou(picture.ignore, np.concatenate([found, none])) >= _TOLD).any(1)
+    found = found[~(iou(found, kept[:, :4]) >= _TOLD).any(1)]
     new = np.full((len(found), FACE_WIDTH), np.nan, np.float32)
     new[:, :4], new[:, SURENESS] = found, _logit(_SEEN_BY_EYE)
     return replace(
         picture,
-        faces=np.concatenate([picture.faces[keep], new]),
+        faces=np.concatenate([kept, new]),
         ignore=np.concatenate([picture.ignore[~told], picture.faces[uncertain, :4].reshape(-1, 4)]),
     )

@@ -58,8 +58,10 @@ def test_ignored_places_that_were_looked_at_are_faces_or_none(folder: Path, tmp_
         assert len(picture.ignore) == 0
         assert len(picture.faces) == faces
         assert picture.faces[:2].tolist() == before["2.png"].faces.tolist()
-    corrections.write_text(json.dumps({"file": "2.png", "faces": [place]}), encoding="utf-8")
+    labelled = before["2.png"].faces[0, :4].tolist()
+    corrections.write_text(json.dumps({"file": "2.png", "faces": [labelled, place]}), encoding="utf-8")
     picture = next(p for p in read_labels(folder, corrections) if p.file.name == "2.png")
+    assert len(picture.faces) == 3  # a face that is labelled is no second one
     assert picture.faces[2, :4].tolist() == place
     assert np.isnan(picture.faces[2, LANDMARKS]).all()
     assert picture.faces[2, SURENESS] > 0  # more likely a face than not

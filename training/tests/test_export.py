@@ -15,14 +15,6 @@ from training.model import FaceDetector
 from training.transfer import restore
 
 
-@pytest.fixture(scope="module")
-def network() -> FaceDetector:
-    torch.manual_seed(3)
-    network = FaceDetector()
-    network.eval()
-    return network
-
-
 def test_the_exported_file_says_what_the_network_says(tmp_path: Path, network: FaceDetector) -> None:
     file = tmp_path / "model.onnx"
     export(network, file, {"name": "trial", "licence": "Apache-2.0"}, score_shift=0.5)

@@ -20,14 +20,6 @@ from training.train import Schedule, main
 from training.weights import keep
 
 
-@pytest.fixture(scope="module")
-def network() -> FaceDetector:
-    torch.manual_seed(3)
-    network = FaceDetector()
-    network.eval()
-    return network
-
-
 def test_the_default_is_within_its_budget(network: FaceDetector) -> None:
     """At most 3 MB of float32 weights and 0.8 G multiply-adds at 640 x 640."""
     multiply_adds = 0
