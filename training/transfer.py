@@ -82,7 +82,7 @@ def restore(file: Path, network: FaceDetector) -> int:
         The views that the weights have seen.
 
     Raises:
-        KeyError: the file was exported from another network.
+        ValueError: the file was exported from another network.
     """
     model = onnx.load(file)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
@@ -90,14 +90,18 @@ def restore(file: Path, network: FaceDetector) -> int:
         tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy())
         for tensor in model.graph.initializer
     }
-    with torch.no_grad():
-        for name, module in network.named_modules(prefix="network"):
-            if isinstance(module, ConvNorm):
-                _fold_back(module, arrays[f"{name}.0.weight"], arrays[f"{name}.0.bias"])
-            elif isinstance(module, nn.Conv2d) and module.bias is not None:
-                _copy(module, arrays[f"{name}.weight"], arrays[f"{name}.bias"])
-        calibrated(network, -float(metadata["score_shift"]), 1 / float(metadata["box_scale"]))
-    return int(metadata["views"])
+    try:
+        with torch.no_grad():
+            for name, module in network.named_modules(prefix="network"):
+                if isinstance(module, ConvNorm):
+                    _fold_back(module, arrays[f"{name}.0.weight"], arrays[f"{name}.0.bias"])
+                elif isinstance(module, nn.Conv2d) and module.bias is not None:
+                    _copy(module, arrays[f"{name}.weight"], arrays[f"{name}.bias"])
+            calibrated(network, -float(metadata["score_shift"]), 1 / float(metadata["box_scale"]))
+            return int(metadata["views"])
+    except KeyError as error:
+        msg = f"{file}: not exported from this network: {error} is missing"
+        raise ValueError(msg) from error
 
 
 def _stem(network: FaceDetector, weight: Tensor, bias: Tensor) -> None:
@@ -181,10 +185,13 @@ def main(arguments: list[str] | None = None) -> None:
     torch.manual_seed(0)
     network = FaceDetector()
     seen = 0
-    if onnx.load(options.file).producer_name == PRODUCER:
-        seen = restore(options.file, network)
-    else:
-        transfer(options.file, network)
+    try:
+        if onnx.load(options.file).producer_name == PRODUCER:
+            seen = restore(options.file, network)
+        else:
+            transfer(options.file, network)
+    except ValueError as error:
+        parser.error(str(error))
     pictures, _ = split(read_labels(options.folder))
     batch = next(iter(Batches(pictures, options.cache, "transfer", 64, 320, 0.0)))
     calibrate(network, to_input(batch))

@@ -90,3 +90,9 @@ def test_a_network_can_begin_with_an_exported_file(tmp_path: Path, network: Face
     for one, other in zip(*outputs, strict=True):
         assert one == pytest.approx(other, abs=1e-4)
     assert np.ptp(outputs[0][0]) > 0
+
+
+def test_a_file_of_another_network_is_named(tmp_path: Path, network: FaceDetector) -> None:
+    export(network, tmp_path / "model.onnx", {"name": "trial"})
+    with pytest.raises(ValueError, match=r"model\.onnx: not exported from this network: '.*' is missing"):
+        restore(tmp_path / "model.onnx", FaceDetector())
