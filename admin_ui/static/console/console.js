@@ -118,7 +118,8 @@ export async function confirmed(button) {
   return new Promise((resolve) => {
     const end = (answer) => { yes.onclick = null; dialog.onclose = null; dialog.close(); resolve(answer); };
     yes.onclick = () => end(true);
-    dialog.onclose = () => end(false);
+    // The browser tells later that a dialog was closed; if it is open again, that was the asking before this one.
+    dialog.onclose = () => { if (!dialog.open) end(false); };
   });
 }
 
