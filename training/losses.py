@@ -27,7 +27,9 @@ _MOST_ANCHORS = 20
 _IOU_COST = 3.0
 _OUTSIDE_COST = 1e3
 _ON_FACE, _BESIDE, _FITTING = 0.3, 0.4, 0.55
+_TOUCHING = 0.1
 _NEAR_HIGHEST = 0.7
+_MOST_MISPLACED = 3
 _TOWARDS, _FARTHEST = 1.0, 2.5
 """How much of the way a face's scores go to what detectors agree on, and how far at most; logits."""
 
@@ -139,7 +141,8 @@ def held_score_loss(predictions: Predictions, held: Tensor, batch: Batch) -> Ten
         predictions: Of the network in training.
         held: Logits (B, N) of the network that it began as, for the same views.
         batch: The views' labels. An anchor is on the face with which the box that it predicts has the highest IoU, from
-            0.3 on; its score is held in full from an IoU of 0.55 on, and to zero up to 0.4.
+            0.3 on; its score is held in full from an IoU of 0.55 on, and to zero up to 0.4. Those that touch a face
+            which no box fits give no loss: the face is there, what must move is its box.
     """
     logits, distances, _ = (p.float() for p in predictions)
     centres, strides = _grid(batch.pixels.shape[1])
@@ -147,6 +150,7 @@ def held_score_loss(predictions: Predictions, held: Tensor, batch: Batch) -> Ten
     held = held.float().clone()
     quality = torch.zeros_like(logits)
     on_face = torch.zeros_like(logits, dtype=torch.bool)
+    spared = torch.zeros_like(on_face)
     for view in range(len(logits)):
         faces = batch.faces[batch.view == view]
         if not len(faces):
@@ -154,13 +158,15 @@ def held_score_loss(predictions: Predictions, held: Tensor, batch: Batch) -> Ten
         overlap, owner = _pairwise_iou(faces[:, :4], boxes[view]).max(0)
         on_face[view] = overlap >= _ON_FACE
         quality[view] = ((overlap - _BESIDE) / (_FITTING - _BESIDE)).clamp(0, 1)
+        misplaced = torch.zeros_like(faces[:, 0]).scatter_reduce(0, owner, overlap, "amax") < _FITTING
+        spared[view] = misplaced[owner] & (overlap >= _TOUCHING)
         held[view] += _moves(held[view], overlap, owner, faces[:, SURENESS])[owner]
     target = held.sigmoid() * quality
     difficulty = (target - logits.detach().sigmoid()).abs()
     entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
     # Less than this entropy no score that is not 0 or 1 can have.
     least = functional.binary_cross_entropy(target, target, reduction="none")
-    counted = (batch.counted | on_face).float()
+    counted = ((batch.counted | on_face) & ~spared).float()
     return ((entropy - least) * difficulty * counted).sum() / max(int(on_face.sum()), 1)
 
 
@@ -218,7 +224,8 @@ def winners(scores: Tensor, boxes: Tensor, batch: Batch) -> tuple[Tensor, Tensor
         Indices in the flattened (B, N), their faces' indices, and their weights, which sum to 1 for each face; all
         (P,). A face's winners lie nearer to its centre than to another's, by the face's size; within half a face or a
         stride; their IoU with it is 0.4 or more, and their score 0.7 of its highest or more. They count by the fourth
-        power of that part.
+        power of that part. A face that no box fits (an IoU of 0.55) takes the three whose boxes fit it best instead,
+        from an IoU of 0.1 on.
     """
     view_size = batch.pixels.shape[1]
     centres, strides = _grid(view_size)
@@ -237,13 +244,25 @@ def winners(scores: Tensor, boxes: Tensor, batch: Batch) -> tuple[Tensor, Tensor
         owner, score = owner[own], scores[view, own]
         part = score / torch.zeros_like(side).scatter_reduce(0, owner, score, "amax")[owner]
         overlap, _ = _distance_iou(boxes[view, own], faces[owner])
-        kept = (part >= _NEAR_HIGHEST) & (overlap >= _BESIDE) & uncut[owner]
+        misplaced, best = _misplaced(overlap, owner, len(mine))
+        part = torch.where(misplaced[owner], best.float(), part)
+        kept = (part >= _NEAR_HIGHEST) & (overlap >= torch.where(misplaced, _TOUCHING, _BESIDE)[owner]) & uncut[owner]
         owner, weight = owner[kept], part[kept].pow(4)
         chosen.append(own[kept] + view * len(strides))
         owners.append(mine[owner])
         weights.append(weight / torch.zeros_like(side).scatter_add(0, owner, weight)[owner])
     nothing = torch.zeros(0, dtype=torch.long)
     return torch.cat([nothing, *chosen]), torch.cat([nothing, *owners]), torch.cat([torch.zeros(0), *weights])
+
+
+def _misplaced(overlap: Tensor, owner: Tensor, faces: int) -> tuple[Tensor, Tensor]:
+    """Return which faces (G,) no box fits, and which boxes (P,) are among the three that fit their face best."""
+    highest = torch.zeros(faces).scatter_reduce(0, owner, overlap, "amax")
+    order = (owner - overlap.clamp(0, 0.999)).argsort()
+    count = torch.zeros(faces, dtype=torch.long).scatter_add(0, owner, torch.ones_like(owner))
+    rank = torch.empty_like(owner)
+    rank[order] = torch.arange(len(owner)) - (count.cumsum(0) - count)[owner[order]]
+    return highest < _FITTING, rank < _MOST_MISPLACED
 
 
 def _mean(values: Tensor, weights: Tensor) -> Tensor:

@@ -2,9 +2,9 @@
 
 Three levels at strides 8, 16 and 32; two anchors a cell; per anchor one score, four distances to the box's sides and
 five landmarks, distances and landmarks in units of the stride. Everything but the :class:`Residual` blocks has the
-shapes of YuNet-n's layers, so that :mod:`training.transfer` can begin with its weights; those blocks, which only the
-scores or only the boxes and landmarks pass, begin as the identity, and what these see of stride 4 (:class:`Detail`)
-begins as nothing.
+shapes of YuNet-n's layers, so that :mod:`training.transfer` can begin with its weights; those blocks, at the end of the
+coarser stages or passed by the scores alone or by the boxes and landmarks alone, begin as the identity, and what these
+see of stride 4 (:class:`Detail`) begins as nothing.
 """
 
 from dataclasses import dataclass
@@ -47,6 +47,8 @@ class NetworkSize:
     """Residual blocks before a head's scores."""
     place_refinements: int = 1
     """Residual blocks before a head's boxes and landmarks."""
+    context: tuple[int, ...] = (0, 2, 4)
+    """Residual blocks with kernels of 5 x 5 at the end of the stages of strides 8, 16 and 32: where they cost little."""
 
 
 class ConvNorm(nn.Sequential):
@@ -73,14 +75,14 @@ class PointDepth(nn.Module):
 
 
 class Residual(nn.Module):
-    """Depthwise 3 x 3, then pointwise 1 x 1, added to the input.
+    """Depthwise, then pointwise 1 x 1, added to the input.
 
     The last batch norm begins at zero, so that the block begins as the identity.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, kernel: int = 3) -> None:
         super().__init__()
-        self.depthwise = ConvNorm(channels, channels, groups=channels)
+        self.depthwise = ConvNorm(channels, channels, kernel, groups=channels)
         self.project = ConvNorm(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -164,6 +166,9 @@ class FaceDetector(nn.Module):
         self.stages = nn.ModuleList(
             nn.Sequential(PointDepth(width, width), PointDepth(width, width)) for _ in STRIDES
         )
+        self.context = nn.ModuleList(
+            nn.Sequential(*(Residual(width, 5) for _ in range(count))) for count in size.context
+        )
         self.top_down = nn.ModuleList(PointDepth(width, width) for _ in STRIDES)
         self.heads = nn.ModuleList(Head(size) for _ in STRIDES)
         self.detail = Detail(width)
@@ -232,8 +237,8 @@ class FaceDetector(nn.Module):
         """Return the stages' outputs: stride 4 (B, 64, H / 4, W / 4), then 8, 16 and 32."""
         y = self.stage2(functional.max_pool2d(self.stem(x), 2))
         outputs = [y]
-        for stage in self.stages:
-            y = stage(functional.max_pool2d(y, 2))
+        for stage, context in zip(self.stages, self.context, strict=True):
+            y = context(stage(functional.max_pool2d(y, 2)))
             outputs.append(y)
         return outputs
 

@@ -27,7 +27,7 @@ MASKED = 0.4
 """Share of the views in which faces are masked, and so none any more, if nothing else is asked for."""
 _SERVED_SIDE = 640
 """The longer side of a picture in the service's tensor, pixels."""
-_PLAIN = 0.7
+_PLAIN = 0.5
 """Share of the views that are pictures as they are: without them the network forgets what it knew of those."""
 
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from training.batches import Batches
 from training.export import PRODUCER, calibrated
 from training.labels import read_labels, split
-from training.model import ConvNorm, FaceDetector, Head, PointDepth
+from training.model import ConvNorm, FaceDetector, Head, PointDepth, Residual
 from training.train import to_input
 
 __all__ = ["calibrate", "main", "restore", "transfer"]
@@ -74,6 +74,8 @@ def transfer(file: Path, network: FaceDetector) -> None:
 def restore(file: Path, network: FaceDetector) -> int:
     """Give ``network`` the weights of a file that :mod:`training.export` wrote, its calibration taken back.
 
+    Residual blocks that the file has not stay the identity.
+
     Args:
         file: As it was exported.
         network: A network of the default size, in place.
@@ -90,9 +92,16 @@ def restore(file: Path, network: FaceDetector) -> int:
         tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy())
         for tensor in model.graph.initializer
     }
+    missing = tuple(
+        f"{name}."
+        for name, module in network.named_modules(prefix="network")
+        if isinstance(module, Residual) and f"{name}.project.0.weight" not in arrays
+    )
     try:
         with torch.no_grad():
             for name, module in network.named_modules(prefix="network"):
+                if name.startswith(missing):
+                    continue
                 if isinstance(module, ConvNorm):
                     _fold_back(module, arrays[f"{name}.0.weight"], arrays[f"{name}.0.bias"])
                 elif isinstance(module, nn.Conv2d) and module.bias is not None:

@@ -11,8 +11,16 @@ import torch
 
 from training.export import export, mixed
 from training.export import main as export_main
-from training.model import FaceDetector
+from training.model import FaceDetector, NetworkSize
 from training.transfer import restore
+
+
+def _stirred(network: FaceDetector) -> FaceDetector:
+    """The network as if it were trained: no two biases alike, of which a file would keep one."""
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter += 0.01 * torch.randn_like(parameter)
+    return network
 
 
 def test_the_exported_file_says_what_the_network_says(tmp_path: Path, network: FaceDetector) -> None:
@@ -74,10 +82,7 @@ def test_boxes_can_be_exported_larger(tmp_path: Path, network: FaceDetector) -> 
 
 def test_a_network_can_begin_with_an_exported_file(tmp_path: Path, network: FaceDetector) -> None:
     """The calibration is taken back: exported again, with the same one, the file says the same."""
-    trained = copy.deepcopy(network)
-    with torch.no_grad():
-        for parameter in trained.parameters():
-            parameter += 0.01 * torch.randn_like(parameter)
+    trained = _stirred(copy.deepcopy(network))
     metadata = {"score_shift": "0.5", "box_scale": "1.1", "views": "16"}
     outputs = []
     restored = FaceDetector().eval()
@@ -96,3 +101,14 @@ def test_a_file_of_another_network_is_named(tmp_path: Path, network: FaceDetecto
     export(network, tmp_path / "model.onnx", {"name": "trial"})
     with pytest.raises(ValueError, match=r"model\.onnx: not exported from this network: '.*' is missing"):
         restore(tmp_path / "model.onnx", FaceDetector())
+
+
+def test_blocks_that_a_file_lacks_stay_the_identity(tmp_path: Path) -> None:
+    smaller, network = _stirred(FaceDetector(NetworkSize(context=(0, 0, 0)))).eval(), FaceDetector().eval()
+    metadata = {"score_shift": "0", "box_scale": "1", "views": "16"}
+    export(smaller, tmp_path / "model.onnx", metadata)
+    restore(tmp_path / "model.onnx", network)
+    x = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        for one, other in zip(smaller(x), network(x), strict=True):
+            assert one.numpy() == pytest.approx(other.numpy(), abs=1e-4)

@@ -294,11 +294,35 @@ def test_boxes_beside_their_face_are_unlearnt() -> None:
         boxes = torch.tensor([20.0, 24.0, 52.0, 24.0 + 32 * overlap])
         centres, stride = _grid(batch)
         beside = torch.cat([centres - boxes[:2], boxes[2:] - centres], 1) / stride
+        beside[7] = _perfect(batch)[0][0, 7]  # one fits
         logits = held.clone().requires_grad_()
         held_score_loss((logits, beside[None], offsets), held, batch).backward()
         assert logits.grad is not None
         slopes.append(logits.grad.sum().item())
     assert slopes[0] > slopes[1] > slopes[2] > slopes[3] == 0
+
+
+def test_a_face_that_no_box_fits_keeps_its_scores_and_learns_its_box() -> None:
+    batch = _batch([20, 24, 52, 56])
+    centres, stride = _grid(batch)
+    heights = torch.full((len(centres),), 32 * 0.3)
+    near = ((centres - torch.tensor([36.0, 40.0])).abs() < 10).all(1).nonzero()[:, 0][:4]
+    heights[near] = 32 * torch.tensor([0.35, 0.5, 0.45, 0.42])
+    boxes = torch.stack([torch.full_like(heights, part) for part in (20.0, 24.0, 52.0, 24.0)], 1)
+    boxes[:, 3] += heights
+    distances = (torch.cat([centres - boxes[:, :2], boxes[:, 2:] - centres], 1) / stride)[None]
+    offsets = _perfect(batch)[2]
+    held = torch.full((1, len(centres)), 1.0)
+    logits = held.clone().requires_grad_()
+    held_score_loss((logits, distances, offsets), held, batch).backward()
+    assert logits.grad is not None
+    assert (logits.grad == 0).all()
+    anchor, face, weight = winners(held, boxes[None], batch)
+    assert sorted(anchor.tolist()) == near[1:].tolist()
+    assert face.tolist() == [0, 0, 0]
+    assert weight.sum().item() == pytest.approx(1)
+    boxes[near[0], 3] = 56.0  # one fits: the others are beside
+    assert winners(held, boxes[None], batch)[0].tolist() == near[[0, 1, 2, 3]].tolist()
 
 
 @pytest.mark.parametrize(("sureness", "moved"), [(2.0, 1.0), (0.0, -1.0), (9.0, 2.5), (np.nan, 0.0)])
