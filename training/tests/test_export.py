@@ -111,4 +111,4 @@ def test_blocks_that_a_file_lacks_stay_the_identity(tmp_path: Path) -> None:
     x = torch.randn(1, 3, 64, 96)
     with torch.no_grad():
         for one, other in zip(smaller(x), network(x), strict=True):
-            assert one.numpy() == pytest.approx(other.numpy(), abs=1e-4)
+            assert one.numpy() == pytest.approx(other.numpy(), rel=1e-4, abs=1e-4)
