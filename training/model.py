@@ -209,6 +209,10 @@ class FaceDetector(nn.Module):
         parts = (m for h in heads for m in (h.refine, h.score, h.refine_place, h.bbox, h.kps))
         return [self.detail, self.place_detail, *parts]
 
+    def coarse_stages(self) -> list[nn.Module]:
+        """Return the backbone's modules from stride 8 on."""
+        return [self.stages, self.context]
+
     def necks(self) -> list[nn.Module]:
         """Return the modules between the backbone's stages and the endings."""
         return [self.top_down, *(cast("Head", head).unit for head in self.heads)]
@@ -235,7 +239,14 @@ class FaceDetector(nn.Module):
 
     def backbone(self, x: Tensor) -> list[Tensor]:
         """Return the stages' outputs: stride 4 (B, 64, H / 4, W / 4), then 8, 16 and 32."""
-        y = self.stage2(functional.max_pool2d(self.stem(x), 2))
+        return self.coarser(self.finest(x))
+
+    def finest(self, x: Tensor) -> Tensor:
+        """Return stride 4 (B, 64, H / 4, W / 4)."""
+        return cast("Tensor", self.stage2(functional.max_pool2d(self.stem(x), 2)))
+
+    def coarser(self, y: Tensor) -> list[Tensor]:
+        """Return :meth:`backbone`, of :meth:`finest`."""
         outputs = [y]
         for stage, context in zip(self.stages, self.context, strict=True):
             y = context(stage(functional.max_pool2d(y, 2)))

@@ -75,17 +75,22 @@ def _plain(pool: Pool, rng: random.Random, size: int) -> View:
         # Large faces whole, too.
         scale = _log_uniform(rng, min(size / longest, served), served * 1.2)
     width, height = picture.width * scale, picture.height * scale
-    x = rng.uniform(0, max(0.0, width - size))
-    y = rng.uniform(0, max(0.0, height - size))
+    # What is smaller than the view lies anywhere in it: a face may be at any edge of a picture.
+    x, y = rng.uniform(0, width - size), rng.uniform(0, height - size)
     if crowd and rng.random() < 0.7:
         face = picture.faces[rng.randrange(len(picture.faces))]
-        x = min(max(0.0, face[0] * scale - rng.uniform(0, size)), max(0.0, width - size))
-        y = min(max(0.0, face[1] * scale - rng.uniform(0, size)), max(0.0, height - size))
+        x = _within(face[0] * scale - rng.uniform(0, size), width - size)
+        y = _within(face[1] * scale - rng.uniform(0, size), height - size)
     matrix = np.array([[scale, 0, -x], [0, scale, -y]], np.float32)
     pixels = np.zeros((size, size, 3), np.uint8)
     _warp(source, matrix, scale, pixels)
     faces, ignore = geometry.move(picture.faces, picture.ignore, matrix, scale)
     return View(pixels, *geometry.clip(faces, ignore, (0, 0, size, size)))
+
+
+def _within(value: float, end: float) -> float:
+    """The value, or the nearest one between 0 and ``end``, which may be negative."""
+    return min(max(min(0.0, end), value), max(0.0, end))
 
 
 def _log_uniform(rng: random.Random, low: float, high: float) -> float:

@@ -43,8 +43,8 @@ _WEIGHTS, _HELD_WEIGHTS = (1.0, 2.0, 2.5), (1.0, 1.0, 0.5)
 """Of the losses of scores, boxes and landmarks."""
 
 
-Part: TypeAlias = Literal["heads", "neck", "all"]
-"""What is learnt; the neck with the heads."""
+Part: TypeAlias = Literal["heads", "neck", "stages", "all"]
+"""What is learnt, each with those before it; the stages are those from stride 8 on."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ class Run:
 
         Args:
             folder: Made if it is missing.
-            learn: ``heads`` (what only scores, boxes or landmarks come from), ``neck`` (the top-down path too) or
-                ``all``.
+            learn: ``heads`` (what only scores, boxes or landmarks come from), ``neck`` (the top-down path too),
+                ``stages`` (from stride 8 on too) or ``all``.
             held: Whether the scores are held to those of other weights.
         """
         self.folder = folder
@@ -94,7 +94,10 @@ class Run:
                 module.train()
         if learn != "all":
             self.network.requires_grad_(False)
-            for module in [*(self.network.necks() if learn == "neck" else []), *self.network.endings()]:
+            learnt = self.network.endings()
+            learnt += self.network.necks() if learn != "heads" else []
+            learnt += self.network.coarse_stages() if learn == "stages" else []
+            for module in learnt:
                 module.requires_grad_(True)
         self.optimiser = torch.optim.AdamW(_groups(self.network), betas=(0.9, 0.99), fused=True)
         self.average = copy.deepcopy(self.network).eval()
@@ -142,13 +145,16 @@ class Run:
             inputs = to_input(batch)
             if self.origin is None:
                 return losses(self.network(inputs), batch)
-            stages = self.network.backbone(inputs)
+            finest = self.network.finest(inputs)
+            stages = self.network.coarser(finest)
             features = self.network.neck(stages)
             predictions = self.network.predictions(features)
             with torch.no_grad():
                 # What is not learnt is the same in both.
                 if self.learn == "all":
-                    stages = self.origin.backbone(inputs)
+                    finest = self.origin.finest(inputs)
+                if self.learn in {"stages", "all"}:
+                    stages = self.origin.coarser(finest)
                 if self.learn != "heads":
                     features = self.origin.neck(stages)
                 held = torch.cat(self.origin.logits(features), 1)
@@ -259,7 +265,7 @@ def bfloat16_pays(network: FaceDetector) -> bool:
         trial = copy.deepcopy(network).train()
         views = torch.zeros(4, 3, side, side).contiguous(memory_format=torch.channels_last)
         taken = []
-        for _ in range(3):
+        for _ in range(6):
             start = time.process_time()
             with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
                 predictions = trial(views)
@@ -390,7 +396,7 @@ def _options() -> argparse.ArgumentParser:
         "--learn",
         choices=get_args(Part),
         default="all",
-        help="with --weights: what is learnt; the neck with the heads",
+        help="with --weights: what is learnt, each with those before it; the stages from stride 8 on",
     )
     parser.add_argument("--batch", type=int, default=16, help="views a step")
     parser.add_argument("--size", type=int, default=320, help="side of a view, pixels")
