@@ -1,12 +1,15 @@
 """Make validation pictures harder, to measure with: ``python -m training.harder FOLDER INTO KIND``.
 
 ``mask`` draws a medical mask over every face from 12 px, ``hand`` a hand or a bar; ``disturbed`` changes light,
-sharpness and noise of the whole picture twice over. Labels stay. The same folder and kind give the same pictures.
+sharpness and noise of the whole picture twice over. ``tilted`` turns it by 35 degrees, one way or the other, and
+``upside-down`` by 180; the faces' upright boxes turn about their centres. The same folder and kind give the same
+pictures.
 """
 
 import argparse
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -14,7 +17,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from training.geometry import LANDMARKS, Pixels
+from training.geometry import LANDMARKS, Pixels, View, move
 from training.labels import Picture, line_of, read_labels, split
 from training.occlusion import hide
 from training.photometric import disturb
@@ -27,21 +30,37 @@ _SMALLEST = 12
 _QUALITY = 95
 
 
-def _hidden(how: tuple[str, ...], picture: Picture, pixels: Pixels, rng: random.Random, pool: Pool) -> Pixels:
+def _hidden(how: tuple[str, ...], picture: Picture, pixels: Pixels, rng: random.Random, pool: Pool) -> View:
     for face in picture.faces:
         if face[2] - face[0] >= _SMALLEST and np.isfinite(face[LANDMARKS]).all():
             hide(rng.choice(how), pixels, face, rng, partial(background, pool, rng))
-    return pixels
+    return View(pixels, picture.faces, picture.ignore)
 
 
-def _disturbed(_: Picture, pixels: Pixels, rng: random.Random, __: Pool) -> Pixels:
-    return disturb(disturb(pixels, rng), rng)
+def _disturbed(picture: Picture, pixels: Pixels, rng: random.Random, _: Pool) -> View:
+    return View(disturb(disturb(pixels, rng), rng), picture.faces, picture.ignore)
 
 
-KINDS: Final[dict[str, Callable[[Picture, Pixels, random.Random, Pool], Pixels]]] = {
+def _turned(degrees: float, picture: Picture, pixels: Pixels, rng: random.Random, _: Pool) -> View:
+    """All of the picture, turned, on a canvas that holds it."""
+    height, width = pixels.shape[:2]
+    angle = rng.choice((-degrees, degrees))
+    matrix = np.asarray(cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0), np.float64)
+    cos, sin = abs(matrix[0, 0]), abs(matrix[0, 1])
+    size = round(width * cos + height * sin), round(width * sin + height * cos)
+    matrix[:, 2] += (np.array(size) - (width, height)) / 2
+    faces, ignore = move(picture.faces, picture.ignore, matrix.astype(np.float32), 1.0)
+    # Labels count from the corner of a pixel, OpenCV from its middle.
+    matrix[:, 2] += matrix[:, :2].sum(1) / 2 - 0.5
+    return View(np.asarray(cv2.warpAffine(pixels, matrix, size), np.uint8), faces, ignore)
+
+
+KINDS: Final[dict[str, Callable[[Picture, Pixels, random.Random, Pool], View]]] = {
     "mask": partial(_hidden, ("medical mask",)),
     "hand": partial(_hidden, ("hand", "bar")),
     "disturbed": _disturbed,
+    "tilted": partial(_turned, 35.0),
+    "upside-down": partial(_turned, 180.0),
 }
 
 
@@ -60,12 +79,13 @@ def main(arguments: list[str] | None = None) -> None:
     with (options.into / "labels.jsonl").open("w", encoding="utf-8") as file:
         for picture in pictures:
             pixels = np.asarray(cv2.imread(str(picture.file)), np.uint8)
-            pixels = KINDS[options.kind](picture, pixels, rng, pool)
+            view = KINDS[options.kind](picture, pixels, rng, pool)
             # A name of its own: the corrections of the folder's labels are applied already.
             name = f"{options.kind}_{picture.file.stem}.jpg"
-            cv2.imwrite(str(images / name), pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-            faces = [{"bbox": f[:4].tolist(), "landmarks": f[LANDMARKS].tolist()} for f in picture.faces]
-            file.write(line_of(picture, name, faces, picture.ignore.tolist()))
+            cv2.imwrite(str(images / name), view.pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+            faces = [{"bbox": f[:4].tolist(), "landmarks": f[LANDMARKS].tolist()} for f in view.faces]
+            high, wide = view.pixels.shape[:2]
+            file.write(line_of(replace(picture, width=wide, height=high), name, faces, view.ignore.tolist()))
     print(f"{options.into}: {len(pictures)} pictures")
 
 

@@ -30,8 +30,8 @@ _ON_FACE, _BESIDE, _FITTING = 0.3, 0.4, 0.55
 _TOUCHING = 0.1
 _NEAR_HIGHEST = 0.7
 _MOST_MISPLACED = 3
-_TOWARDS, _FARTHEST = 1.0, 2.5
-"""How much of the way a face's scores go to what detectors agree on, and how far at most; logits."""
+_FARTHEST, _FARTHEST_CLEAR, _CLEAR = 2.5, 5.0, 16.0
+"""How far a face's scores go to what detectors agree on, logits, and how far from so many pixels on."""
 
 
 class Losses(NamedTuple):
@@ -160,7 +160,7 @@ def held_score_loss(predictions: Predictions, held: Tensor, batch: Batch) -> Ten
         quality[view] = ((overlap - _BESIDE) / (_FITTING - _BESIDE)).clamp(0, 1)
         misplaced = torch.zeros_like(faces[:, 0]).scatter_reduce(0, owner, overlap, "amax") < _FITTING
         spared[view] = misplaced[owner] & (overlap >= _TOUCHING)
-        held[view] += _moves(held[view], overlap, owner, faces[:, SURENESS])[owner]
+        held[view] += _moves(held[view], overlap, owner, faces)[owner]
     target = held.sigmoid() * quality
     difficulty = (target - logits.detach().sigmoid()).abs()
     entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
@@ -170,13 +170,16 @@ def held_score_loss(predictions: Predictions, held: Tensor, batch: Batch) -> Ten
     return ((entropy - least) * difficulty * counted).sum() / max(int(on_face.sum()), 1)
 
 
-def _moves(held: Tensor, overlap: Tensor, owner: Tensor, sureness: Tensor) -> Tensor:
+def _moves(held: Tensor, overlap: Tensor, owner: Tensor, faces: Tensor) -> Tensor:
     """How far the logits of each face (G,) move; not at all if it has no fitting box or its sureness is unknown."""
+    sureness = faces[:, SURENESS]
     fitting = torch.where(overlap >= _FITTING, held, -torch.inf)
     highest = torch.full_like(sureness, -torch.inf).scatter_reduce(0, owner, fitting, "amax")
     known = sureness.isfinite() & highest.isfinite()
     apart = torch.where(known, sureness - highest, 0.0)
-    return (_TOWARDS * apart).clamp(-_FARTHEST, _FARTHEST)
+    clear = (faces[:, 2:4] - faces[:, :2]).prod(1).sqrt() >= _CLEAR
+    farthest = torch.where(clear, _FARTHEST_CLEAR, _FARTHEST)
+    return torch.minimum(torch.maximum(apart, -farthest), farthest)
 
 
 def held_losses(predictions: Predictions, held: Tensor, batch: Batch) -> Losses:
@@ -246,7 +249,8 @@ def winners(scores: Tensor, boxes: Tensor, batch: Batch) -> tuple[Tensor, Tensor
         overlap, _ = _distance_iou(boxes[view, own], faces[owner])
         misplaced, best = _misplaced(overlap, owner, len(mine))
         part = torch.where(misplaced[owner], best.float(), part)
-        kept = (part >= _NEAR_HIGHEST) & (overlap >= torch.where(misplaced, _TOUCHING, _BESIDE)[owner]) & uncut[owner]
+        least = torch.where(misplaced, _TOUCHING, _BESIDE)[owner]
+        kept = (part >= _NEAR_HIGHEST) & (overlap >= least) & uncut[owner]
         owner, weight = owner[kept], part[kept].pow(4)
         chosen.append(own[kept] + view * len(strides))
         owners.append(mine[owner])

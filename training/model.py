@@ -48,7 +48,7 @@ class NetworkSize:
     place_refinements: int = 1
     """Residual blocks before a head's boxes and landmarks."""
     context: tuple[int, ...] = (0, 2, 4)
-    """Residual blocks with kernels of 5 x 5 at the end of the stages of strides 8, 16 and 32: where they cost little."""
+    """Residual blocks of 5 x 5 at the end of the stages of strides 8, 16 and 32: there they cost little."""
 
 
 class ConvNorm(nn.Sequential):

@@ -327,9 +327,12 @@ def test_a_face_that_no_box_fits_keeps_its_scores_and_learns_its_box() -> None:
     assert winners(held, boxes[None], batch)[0].tolist() == near[[0, 1, 2, 3]].tolist()
 
 
-@pytest.mark.parametrize(("sureness", "moved"), [(2.0, 1.0), (0.0, -1.0), (9.0, 2.5), (np.nan, 0.0)])
-def test_scores_move_towards_what_detectors_agree_on(sureness: float, moved: float) -> None:
-    batch = _batch([20, 24, 52, 60])
+@pytest.mark.parametrize(
+    ("size", "sureness", "moved"),
+    [(32, 2.0, 1.0), (32, 0.0, -1.0), (32, 9.0, 5.0), (12, 9.0, 2.5), (12, -9.0, -2.5), (32, np.nan, 0.0)],
+)
+def test_scores_move_towards_what_detectors_agree_on(size: int, sureness: float, moved: float) -> None:
+    batch = _batch([20, 24, 20 + size, 24 + size])
     batch.faces[0, SURENESS] = sureness
     distances, _, offsets = _perfect(batch)
     held = torch.full((1, batch.counted.shape[1]), 0.5)
