@@ -98,15 +98,15 @@ REGISTRY: Final[dict[str, ModelEntry]] = {
         ModelEntry(
             name="scrfd_free",
             file_names=("scrfd_free.onnx",),
-            summary="YuNet-n enlarged and trained further: 0.15 M parameters, five landmarks, free input size",
+            summary="YuNet-n enlarged and trained further: 0.18 M parameters, five landmarks, free input size",
             licence="Apache-2.0",
             licence_text="Free to use, also commercially. Begun with YuNet-n (Apache-2.0); CC0 and CC-BY photographs.",
             commercial_use=True,
             source="comes with the service",
             input="1×3×H×W float32, RGB, H and W free multiples of 32",
             speed="fastest",
-            sha256=("43767720a9b0e67ec08382487cf9df0ea8dea02e326741bc6e4edbd2c6d432fa",),
-            size_bytes=628103,
+            sha256=("bc71ad52502356e47e0a40994efa02110dbbeaaea26e7b9193de0b9cba74ab3c",),
+            size_bytes=774809,
             bundled=True,
         ),
         ModelEntry(
