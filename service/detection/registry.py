@@ -105,7 +105,7 @@ REGISTRY: Final[dict[str, ModelEntry]] = {
             source="comes with the service",
             input="1×3×H×W float32, RGB, H and W free multiples of 32",
             speed="fastest",
-            sha256=("bc71ad52502356e47e0a40994efa02110dbbeaaea26e7b9193de0b9cba74ab3c",),
+            sha256=("787a07f45d85e55603ed5d0bce1f5ff7c9cd12a6902f97ca00a984716cb59ea9",),
             size_bytes=774809,
             bundled=True,
         ),
