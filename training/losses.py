@@ -261,12 +261,11 @@ def winners(scores: Tensor, boxes: Tensor, batch: Batch) -> tuple[Tensor, Tensor
 
 def _misplaced(overlap: Tensor, owner: Tensor, faces: int) -> tuple[Tensor, Tensor]:
     """Return which faces (G,) no box fits, and which boxes (P,) are among the three that fit their face best."""
-    highest = torch.zeros(faces).scatter_reduce(0, owner, overlap, "amax")
-    order = (owner - overlap.clamp(0, 0.999)).argsort()
-    count = torch.zeros(faces, dtype=torch.long).scatter_add(0, owner, torch.ones_like(owner))
-    rank = torch.empty_like(owner)
-    rank[order] = torch.arange(len(owner)) - (count.cumsum(0) - count)[owner[order]]
-    return highest < _FITTING, rank < _MOST_MISPLACED
+    own = torch.where(owner == torch.arange(faces)[:, None], overlap, 0.0)
+    overlaps, boxes = own.topk(min(_MOST_MISPLACED, len(owner)), 1)
+    best = torch.zeros_like(owner, dtype=torch.bool)
+    best[boxes[overlaps > 0]] = True
+    return (own < _FITTING).all(1), best
 
 
 def _mean(values: Tensor, weights: Tensor) -> Tensor:
