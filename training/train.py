@@ -29,7 +29,7 @@ from torch.utils.data import DataLoader
 from training.batches import Batch, Batches
 from training.labels import read_labels, split
 from training.losses import Losses, held_losses, losses
-from training.model import FaceDetector
+from training.model import SIZES, FaceDetector
 from training.pool import Pool
 from training.scenes import MASKED
 
@@ -73,20 +73,21 @@ class Schedule:
 class Run:
     """A network in training, its averaged copy and its optimiser, kept in a folder."""
 
-    def __init__(self, folder: Path, learn: Part = "all", held: bool = False) -> None:
+    def __init__(self, folder: Path, name: str, learn: Part = "all", held: bool = False) -> None:
         """Begin a run, or take up the one in ``folder``.
 
         Args:
             folder: Made if it is missing.
+            name: Of the model.
             learn: ``heads`` (what only scores, boxes or landmarks come from), ``neck`` (the top-down path too),
                 ``stages`` (from stride 8 on too) or ``all``.
             held: Whether the scores are held to those of other weights.
         """
-        self.folder = folder
-        self.network = FaceDetector().to(memory_format=torch.channels_last)
-        _use_onednn(self.network)
+        self.folder, self.name = folder, name
+        self.network = _network(name)
         self.learn, self.held = learn, held
         self.origin: FaceDetector | None = None
+        self.origin_name = name
         if held:
             # In evaluation mode, so that the batch norms of what the weights know stay.
             self.network.eval()
@@ -111,7 +112,7 @@ class Run:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         if self.held:
-            self.origin = _frozen(self.average, state["origin"])
+            self._hold(state["origin_name"], state["origin"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.seen, self.steps = state["seen"], state["steps"]
 
@@ -121,12 +122,19 @@ class Run:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["network"])
         if hold:
-            self.origin = _frozen(self.average, torch.load(hold, weights_only=True)["network"])
+            origin = torch.load(hold, weights_only=True)
+            self._hold(origin["name"], origin["network"])
         self.seen, self.steps = state["seen"], state["steps"]
+
+    def _hold(self, name: str, weights: dict[str, torch.Tensor]) -> None:
+        """Hold the scores to those of a model that may be of another size."""
+        self.origin_name, self.origin = name, _network(name).requires_grad_(False).eval()
+        self.origin.load_state_dict(weights)
 
     def save(self, name: str) -> None:
         """Save the state; an interrupted save leaves the former one."""
-        state = {
+        state: dict[str, Any] = {
+            "name": self.name,
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -134,7 +142,7 @@ class Run:
             "steps": self.steps,
         }
         if self.origin:
-            state["origin"] = self.origin.state_dict()
+            state |= {"origin_name": self.origin_name, "origin": self.origin.state_dict()}
         partial = self.folder / f"{name}.part"
         torch.save(state, partial)
         partial.replace(self.folder / name)
@@ -150,12 +158,13 @@ class Run:
             features = self.network.neck(stages)
             predictions = self.network.predictions(features)
             with torch.no_grad():
-                # What is not learnt is the same in both.
+                # What is not learnt is the same in both, if they are of one size.
+                larger = self.origin_name != self.name
                 if self.learn == "all":
                     finest = self.origin.finest(inputs)
-                if self.learn in {"stages", "all"}:
+                if larger or self.learn in {"stages", "all"}:
                     stages = self.origin.coarser(finest)
-                if self.learn != "heads":
+                if larger or self.learn != "heads":
                     features = self.origin.neck(stages)
                 held = torch.cat(self.origin.logits(features), 1)
         return held_losses(predictions, held, batch)
@@ -178,10 +187,10 @@ class Run:
                 mean.copy_(value)
 
 
-def _frozen(like: FaceDetector, weights: dict[str, torch.Tensor]) -> FaceDetector:
-    network = copy.deepcopy(like)
-    network.requires_grad_(False).eval()
-    network.load_state_dict(weights)
+def _network(name: str) -> FaceDetector:
+    network = FaceDetector(SIZES[name])
+    network.to(memory_format=torch.channels_last)
+    _use_onednn(network)
     return network
 
 
@@ -288,9 +297,11 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_flush_denormal(True)
     torch.manual_seed(0)
     team = Team()
-    run = Run(options.out, options.learn, held=options.hold is not None)
     schedule = Schedule(options.rate, options.views, decay=options.decay)
     resume = _resume_from(options.out, schedule)
+    begun = options.out / resume if resume else options.weights
+    name = torch.load(begun, weights_only=True)["name"] if begun else options.name
+    run = Run(options.out, name, options.learn, held=options.hold is not None)
     if resume:
         run.load(resume)
         print(f"resumed {resume} at {run.seen} views", flush=True)
@@ -378,6 +389,9 @@ def _options() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--cache", type=Path, default=Path("training/cache"), help="where decoded pictures are kept"
+    )
+    parser.add_argument(
+        "--name", choices=SIZES, default="scrfd_free", help="without --weights: the model to train"
     )
     parser.add_argument("--weights", type=Path, help="begin a new run with these, kept by training.weights")
     parser.add_argument(

@@ -24,7 +24,8 @@ def keep(state: Path, into: Path) -> int:
     """
     saved = torch.load(state, weights_only=True)
     into.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"network": saved["average"], "seen": saved["seen"], "steps": saved["steps"]}, into)
+    kept = {name: saved[name] for name in ("name", "seen", "steps")}
+    torch.save({"network": saved["average"], **kept}, into)
     return int(saved["seen"])
 
 
