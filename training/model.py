@@ -50,13 +50,13 @@ class NetworkSize:
     """Residual blocks of 5 x 5 at the end of the stages of strides 8, 16 and 32: there they cost little."""
     dense: tuple[int, ...] = (0, 0, 0)
     """Pairs of dense convolutions after those; a stage's first pair sees what the stage sees, at the finer stride."""
-    neck_dense: int = 0
-    """Pairs of dense convolutions of each level after the neck."""
+    neck_dense: tuple[int, ...] = (0, 0, 0)
+    """Pairs of dense convolutions of each level, after the neck."""
 
 
 SIZES = {
     "scrfd_free": NetworkSize(),
-    "scrfd_free_plus": NetworkSize(dense=(1, 3, 3), neck_dense=1),
+    "scrfd_free_plus": NetworkSize(dense=(1, 1, 1), neck_dense=(1, 1, 0)),
 }
 """By model. The larger one grows by dense convolutions: on a CPU these compute the most in their time."""
 
@@ -151,11 +151,11 @@ class Detail(Added):
 class Head(nn.Module):
     """One level's score, distances and landmarks, from what its unit made of the level."""
 
-    def __init__(self, size: NetworkSize) -> None:
+    def __init__(self, size: NetworkSize, dense: int) -> None:
         super().__init__()
         anchors, channels = ANCHORS_PER_CELL, size.channels
         self.unit = PointDepth(channels, channels)
-        self.dense = nn.Sequential(*(Dense(channels) for _ in range(size.neck_dense)))
+        self.dense = nn.Sequential(*(Dense(channels) for _ in range(dense)))
         self.refine = nn.Sequential(*(Residual(channels) for _ in range(size.refinements)))
         self.refine_place = nn.Sequential(*(Residual(channels) for _ in range(size.place_refinements)))
         self.score = Output(channels, 2 * anchors, anchors, anchors)
@@ -202,7 +202,7 @@ class FaceDetector(nn.Module):
             nn.ModuleList(Dense(width, 1 if index else 2) for index in range(count)) for count in size.dense
         )
         self.top_down = nn.ModuleList(PointDepth(width, width) for _ in STRIDES)
-        self.heads = nn.ModuleList(Head(size) for _ in STRIDES)
+        self.heads = nn.ModuleList(Head(size, count) for count in size.neck_dense)
         self.detail = Detail(width)
         self.place_detail = Detail(width)
         self._initialise()

@@ -38,7 +38,7 @@ def test_a_model_is_within_its_budget(name: str, most_bytes: float, most_multipl
         network(torch.zeros(1, 3, 640, 640))
     for hook in hooks:
         hook.remove()
-    assert 0.9 * most_multiply_adds <= multiply_adds <= most_multiply_adds
+    assert 0.75 * most_multiply_adds <= multiply_adds <= most_multiply_adds
     assert sum(p.numel() for p in network.parameters()) * 4 <= most_bytes
 
 
@@ -237,7 +237,7 @@ def test_a_larger_model_is_held_to_a_smaller_one(tmp_path: Path) -> None:
     trained.load_state_dict(state["average"])
     for dense in (
         *(pair for stage in trained.dense for pair in stage),
-        *(head.dense[0] for head in trained.heads),
+        *(pair for head in trained.heads for pair in head.dense),
     ):
         assert dense.project[1].weight.abs().max() > 0
 
