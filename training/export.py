@@ -121,7 +121,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("state", type=Path, help="last.pt of a run")
     parser.add_argument("file", type=Path, help="the ONNX file to write")
-    parser.add_argument("--version", default="5")
+    parser.add_argument("--version", required=True, help="of the model that the state is of")
     parser.add_argument("--score-shift", type=float, default=0.0, help="added to the scores' logits")
     parser.add_argument(
         "--origin-share",

@@ -245,6 +245,10 @@ class FaceDetector(nn.Module):
         """Return the backbone's modules from stride 8 on."""
         return [self.stages, self.context, self.dense]
 
+    def dense_parts(self) -> list[nn.Module]:
+        """Return the dense convolutions, of the backbone and of the levels."""
+        return [self.dense, *(cast("Head", head).dense for head in self.heads)]
+
     def necks(self) -> list[nn.Module]:
         """Return the modules between the backbone's stages and the endings."""
         heads = cast("list[Head]", list(self.heads))

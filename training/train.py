@@ -39,6 +39,8 @@ _SAVE_EVERY_S = 180
 _REPORT_EVERY = 50
 _CLIP = 10.0
 _RISING_STEPS = 50
+_DENSE_RATE = 5.0
+"""Times the learning rate for dense convolutions, which begin as nothing beside weights that know much."""
 _WEIGHTS, _HELD_WEIGHTS = (1.0, 2.0, 2.5), (1.0, 1.0, 0.5)
 """Of the losses of scores, boxes and landmarks."""
 
@@ -91,7 +93,7 @@ class Run:
         if held:
             # In evaluation mode, so that the batch norms of what the weights know stay.
             self.network.eval()
-            for module in self.network.endings():
+            for module in self.network.endings() + self.network.dense_parts():
                 module.train()
         if learn != "all":
             self.network.requires_grad_(False)
@@ -195,11 +197,16 @@ def _network(name: str) -> FaceDetector:
 
 
 def _groups(network: FaceDetector) -> list[dict[str, Any]]:
-    """The parameters to learn, by weight decay: vectors have none."""
-    groups: dict[float, list[nn.Parameter]] = defaultdict(list)
+    """The parameters to learn, by weight decay (vectors have none) and by the factor of the learning rate."""
+    dense = {parameter for module in network.dense_parts() for parameter in module.parameters()}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
     for parameter in (p for p in network.parameters() if p.requires_grad):
-        groups[0.02 if parameter.ndim > 1 else 0.0].append(parameter)
-    return [{"params": members, "weight_decay": decay} for decay, members in groups.items()]
+        decay, factor = 0.02 if parameter.ndim > 1 else 0.0, _DENSE_RATE if parameter in dense else 1.0
+        groups[decay, factor].append(parameter)
+    return [
+        {"params": members, "weight_decay": decay, "factor": factor}
+        for (decay, factor), members in groups.items()
+    ]
 
 
 class Team:
@@ -319,7 +326,15 @@ def main(arguments: list[str] | None = None) -> None:
         training, options.cache, seed, options.batch, options.size, options.large, team.rank, options.masked
     )
     ahead = 4 if options.workers else None
-    loader = iter(DataLoader(stream, batch_size=None, num_workers=options.workers, prefetch_factor=ahead))
+    loader = iter(
+        DataLoader(
+            stream,
+            batch_size=None,
+            num_workers=options.workers,
+            prefetch_factor=ahead,
+            worker_init_fn=_end_with_the_trainer,
+        )
+    )
     if team.rank == 0:
         chosen = {name: str(value) for name, value in vars(options).items()} | {"schedule": asdict(schedule)}
         (options.out / "options.json").write_text(json.dumps(chosen, indent=1), encoding="utf-8")
@@ -333,6 +348,12 @@ def main(arguments: list[str] | None = None) -> None:
     team.close()
 
 
+def _end_with_the_trainer(_: int) -> None:
+    """Let a worker outlive the signal that stops all: its death would break into the saving of the state."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _train(run: Run, schedule: Schedule, loader: Iterator[Batch], stop: list[int], team: Team) -> None:
     sums, counted, since, saved = torch.zeros(4), 0, time.monotonic(), time.monotonic()
     first = run.steps
@@ -343,7 +364,7 @@ def _train(run: Run, schedule: Schedule, loader: Iterator[Batch], stop: list[int
         # An optimiser that is new to its weights knows nothing of their gradients yet.
         rising = min(1.0, (run.steps - first + 1) / _RISING_STEPS)
         for group in run.optimiser.param_groups:
-            group["lr"] = schedule.rate(run.seen) * rising
+            group["lr"] = schedule.rate(run.seen) * rising * group["factor"]
         batch: Batch = next(loader)
         terms = run.losses(batch)
         run.optimiser.zero_grad(set_to_none=True)

@@ -55,7 +55,14 @@ def test_an_export_can_keep_a_share_of_what_the_run_began_with(
     assert all(torch.equal(value, weights[name]) for name, value in mixed(weights, origin, 0.0).items())
     state = {"name": "scrfd_free", "average": weights, "seen": 16}
     torch.save(state, tmp_path / "last.pt")
-    options = [str(tmp_path / "last.pt"), str(tmp_path / "model.onnx"), "--origin-share", "0.25"]
+    options = [
+        str(tmp_path / "last.pt"),
+        str(tmp_path / "model.onnx"),
+        "--origin-share",
+        "0.25",
+        "--version",
+        "7",
+    ]
     with pytest.raises(SystemExit):
         export_main(options)
     assert "is not of a run with --hold" in capsys.readouterr().err
@@ -66,6 +73,7 @@ def test_an_export_can_keep_a_share_of_what_the_run_began_with(
         .get_modelmeta()
         .custom_metadata_map
     )
+    assert (metadata["name"], metadata["version"]) == ("scrfd_free", "7")
     assert metadata["origin_share"] == "0.25"
     assert metadata["views"] == "16"
 

@@ -1,6 +1,8 @@
 """The network, its losses and a short training run."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -408,3 +410,22 @@ def test_processes_train_together(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "done at 24 views" in done.stdout
     assert torch.load(tmp_path / "run" / "last.pt", weights_only=True)["steps"] == 6
+
+
+def test_a_run_is_saved_when_all_its_processes_are_told_to_stop(tmp_path: Path) -> None:
+    """A terminal, and torchrun, tell the workers too: their death must not break into the saving."""
+    folder = labelled_folder(tmp_path / "faces")
+    command = [sys.executable, "-u", "-m", "training.train", str(folder), "--out", str(tmp_path / "run")]
+    command += ["--cache", str(tmp_path / "cache"), "--batch", "2", "--size", "96", "--large", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, process_group=0) as run:
+        assert run.stdout is not None
+        said = []
+        for line in run.stdout:
+            said.append(line)
+            if line.startswith("step 50 "):
+                os.killpg(run.pid, signal.SIGTERM)
+    assert run.returncode == 0, said
+    assert said[-1].startswith("stopped at ")
+    seen = torch.load(tmp_path / "run" / "last.pt", weights_only=True)["seen"]
+    assert said[-1] == f"stopped at {seen} views\n"
+    assert seen >= 100
