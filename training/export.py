@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from training.anchors import STRIDES
-from training.model import SIZES, FaceDetector, Head, fuse
+from training.model import FaceDetector, Head, fuse
 
 __all__ = ["PRODUCER", "calibrated", "export", "main", "mixed"]
 
@@ -71,19 +71,11 @@ def calibrated(network: FaceDetector, score_shift: float, box_scale: float) -> N
 def mixed(
     weights: dict[str, torch.Tensor], origin: dict[str, torch.Tensor], share: float
 ) -> dict[str, torch.Tensor]:
-    """Return weights with ``share`` (0 to 1) of the origin's; counts of batches stay as they are.
-
-    What is added to an origin of a smaller size is, in that, nothing: that share of it goes.
-    """
-    return {name: _mixed(name, value, origin.get(name), share) for name, value in weights.items()}
-
-
-def _mixed(name: str, value: Tensor, origin: Tensor | None, share: float) -> Tensor:
-    if not value.dtype.is_floating_point:
-        return value
-    if origin is not None:
-        return torch.lerp(value, origin, share)
-    return value * (1 - share) if name.endswith((".project.1.weight", ".project.1.bias")) else value
+    """Return weights with ``share`` (0 to 1) of the origin's; counts of batches stay as they are."""
+    return {
+        name: torch.lerp(value, origin[name], share) if value.dtype.is_floating_point else value
+        for name, value in weights.items()
+    }
 
 
 def _write(network: nn.Module, file: Path, names: list[str]) -> None:
@@ -121,7 +113,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("state", type=Path, help="last.pt of a run")
     parser.add_argument("file", type=Path, help="the ONNX file to write")
-    parser.add_argument("--version", required=True, help="of the model that the state is of")
+    parser.add_argument("--name", default="scrfd_free")
+    parser.add_argument("--version", default="5")
     parser.add_argument("--score-shift", type=float, default=0.0, help="added to the scores' logits")
     parser.add_argument(
         "--origin-share",
@@ -134,7 +127,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     options = parser.parse_args(arguments)
     state = torch.load(options.state, weights_only=True)
-    network = FaceDetector(SIZES[state["name"]])
+    network = FaceDetector()
     weights = state["average"]
     if options.origin_share:
         if "origin" not in state:
@@ -142,7 +135,7 @@ def main(arguments: list[str] | None = None) -> None:
         weights = mixed(weights, state["origin"], options.origin_share)
     network.load_state_dict(weights)
     metadata = {
-        "name": state["name"],
+        "name": options.name,
         "version": options.version,
         "licence": "Apache-2.0",
         "data_card": "photographs under CC0 and CC-BY, labelled by YuNet-n and CenterFace; see its card and credits",

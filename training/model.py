@@ -1,9 +1,10 @@
 """The detector's network: SCRFD's outputs (Guo et al., 2021, arXiv 2105.04714) on YuNet's units (Wu et al., 2023).
 
 Three levels at strides 8, 16 and 32; two anchors a cell; per anchor one score, four distances to the box's sides and
-five landmarks, distances and landmarks in units of the stride. Everything but what is :class:`Added` has the shapes of
-YuNet-n's layers, so that :mod:`training.transfer` can begin with its weights; what is added, at the end of the coarser
-stages, after the neck, or for the scores alone or the boxes and landmarks alone, begins as nothing.
+five landmarks, distances and landmarks in units of the stride. Everything but the :class:`Residual` blocks has the
+shapes of YuNet-n's layers, so that :mod:`training.transfer` can begin with its weights; those blocks, at the end of the
+coarser stages or passed by the scores alone or by the boxes and landmarks alone, begin as the identity, and what these
+see of stride 4 (:class:`Detail`) begins as nothing.
 """
 
 from dataclasses import dataclass
@@ -17,14 +18,14 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from training.anchors import ANCHORS_PER_CELL, STRIDES
 
 __all__ = [
-    "SIZES",
-    "Added",
     "ConvNorm",
+    "Detail",
     "FaceDetector",
     "Head",
     "NetworkSize",
     "PointDepth",
     "Predictions",
+    "Residual",
     "fuse",
 ]
 
@@ -48,17 +49,6 @@ class NetworkSize:
     """Residual blocks before a head's boxes and landmarks."""
     context: tuple[int, ...] = (0, 2, 4)
     """Residual blocks of 5 x 5 at the end of the stages of strides 8, 16 and 32: there they cost little."""
-    dense: tuple[int, ...] = (0, 0, 0)
-    """Pairs of dense convolutions after those; a stage's first pair sees what the stage sees, at the finer stride."""
-    neck_dense: tuple[int, ...] = (0, 0, 0)
-    """Pairs of dense convolutions of each level, after the neck."""
-
-
-SIZES = {
-    "scrfd_free": NetworkSize(),
-    "scrfd_free_plus": NetworkSize(dense=(1, 1, 1), neck_dense=(1, 1, 0)),
-}
-"""By model. The larger one grows by dense convolutions: on a CPU these compute the most in their time."""
 
 
 class ConvNorm(nn.Sequential):
@@ -84,14 +74,11 @@ class PointDepth(nn.Module):
         return functional.relu(self.depthwise(self.pointwise(x)))
 
 
-class Added(nn.Module):
-    """What is added to features: a convolution, a ReLU and a second one, whose batch norm begins at zero."""
+class Residual(nn.Module):
+    """Depthwise, then pointwise 1 x 1, added to the input.
 
-    project: ConvNorm
-
-
-class Residual(Added):
-    """Depthwise, then pointwise 1 x 1, added to the input."""
+    The last batch norm begins at zero, so that the block begins as the identity.
+    """
 
     def __init__(self, channels: int, kernel: int = 3) -> None:
         super().__init__()
@@ -101,21 +88,6 @@ class Residual(Added):
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, channels, H, W)."""
         return x + cast("Tensor", self.project(functional.relu(self.depthwise(x))))
-
-
-class Dense(Added):
-    """Two convolutions of 3 x 3 (He et al., 2016, arXiv 1512.03385), added to the input if the stride is 1."""
-
-    def __init__(self, channels: int, stride: int = 1) -> None:
-        super().__init__()
-        self.stride = stride
-        self.first = ConvNorm(channels, channels, 3, stride)
-        self.project = ConvNorm(channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (B, channels, H / stride, W / stride); of a stride that is not 1 only what is to be added."""
-        y = cast("Tensor", self.project(functional.relu(self.first(x))))
-        return x + y if self.stride == 1 else y
 
 
 class Output(nn.Module):
@@ -135,8 +107,11 @@ class Output(nn.Module):
         return cast("Tensor", y.permute(0, 2, 3, 1).reshape(batch, -1, self.width))
 
 
-class Detail(Added):
-    """What scores, or places, of stride 8 see of stride 4: depthwise 3 x 3 of stride 2, then pointwise 1 x 1."""
+class Detail(nn.Module):
+    """What scores, or places, of stride 8 see of stride 4: depthwise 3 x 3 of stride 2, then pointwise 1 x 1.
+
+    The last batch norm begins at zero, so that nothing is added.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -151,11 +126,10 @@ class Detail(Added):
 class Head(nn.Module):
     """One level's score, distances and landmarks, from what its unit made of the level."""
 
-    def __init__(self, size: NetworkSize, dense: int) -> None:
+    def __init__(self, size: NetworkSize) -> None:
         super().__init__()
         anchors, channels = ANCHORS_PER_CELL, size.channels
         self.unit = PointDepth(channels, channels)
-        self.dense = nn.Sequential(*(Dense(channels) for _ in range(dense)))
         self.refine = nn.Sequential(*(Residual(channels) for _ in range(size.refinements)))
         self.refine_place = nn.Sequential(*(Residual(channels) for _ in range(size.place_refinements)))
         self.score = Output(channels, 2 * anchors, anchors, anchors)
@@ -169,10 +143,6 @@ class Head(nn.Module):
         half = log_size.clamp(max=_LARGEST_LOG).exp() / 2
         return torch.cat([half - centre, half + centre], -1), self.kps(y)
 
-    def level(self, x: Tensor) -> Tensor:
-        """Return what the predictions see (B, channels, H, W), of the neck's level."""
-        return cast("Tensor", self.dense(self.unit(x)))
-
     def logits(self, x: Tensor) -> Tensor:
         """Return the scores' logits (B, anchors)."""
         return cast("Tensor", self.score(self.refine(x))).flatten(1)
@@ -181,8 +151,9 @@ class Head(nn.Module):
 class FaceDetector(nn.Module):
     """Backbone, feature pyramid (Lin et al., 2017) and a head per level."""
 
-    def __init__(self, size: NetworkSize = SIZES["scrfd_free"]) -> None:
+    def __init__(self, size: NetworkSize | None = None) -> None:
         super().__init__()
+        size = size or NetworkSize()
         stem, width = size.stem, size.channels
 
         self.stem = nn.Sequential(ConvNorm(3, stem, 3, 2), nn.ReLU(inplace=True), PointDepth(stem, stem))
@@ -198,11 +169,8 @@ class FaceDetector(nn.Module):
         self.context = nn.ModuleList(
             nn.Sequential(*(Residual(width, 5) for _ in range(count))) for count in size.context
         )
-        self.dense = nn.ModuleList(
-            nn.ModuleList(Dense(width, 1 if index else 2) for index in range(count)) for count in size.dense
-        )
         self.top_down = nn.ModuleList(PointDepth(width, width) for _ in STRIDES)
-        self.heads = nn.ModuleList(Head(size, count) for count in size.neck_dense)
+        self.heads = nn.ModuleList(Head(size) for _ in STRIDES)
         self.detail = Detail(width)
         self.place_detail = Detail(width)
         self._initialise()
@@ -214,8 +182,8 @@ class FaceDetector(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode=mode, nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        for added in (m for m in self.modules() if isinstance(m, Added)):
-            nn.init.zeros_(cast("Tensor", added.project[1].weight))
+        for last in (m.project for m in self.modules() if isinstance(m, Residual | Detail)):
+            nn.init.zeros_(cast("Tensor", last[1].weight))
         for head in cast("list[Head]", list(self.heads)):
             for output in (head.score, head.bbox, head.kps):
                 nn.init.normal_(output.grouped.weight, std=0.01)
@@ -243,16 +211,11 @@ class FaceDetector(nn.Module):
 
     def coarse_stages(self) -> list[nn.Module]:
         """Return the backbone's modules from stride 8 on."""
-        return [self.stages, self.context, self.dense]
-
-    def dense_parts(self) -> list[nn.Module]:
-        """Return the dense convolutions, of the backbone and of the levels."""
-        return [self.dense, *(cast("Head", head).dense for head in self.heads)]
+        return [self.stages, self.context]
 
     def necks(self) -> list[nn.Module]:
         """Return the modules between the backbone's stages and the endings."""
-        heads = cast("list[Head]", list(self.heads))
-        return [self.top_down, *(part for head in heads for part in (head.unit, head.dense))]
+        return [self.top_down, *(cast("Head", head).unit for head in self.heads)]
 
     def levels(self, x: Tensor) -> list[Predictions]:
         """Return the predictions of each level by itself."""
@@ -285,21 +248,19 @@ class FaceDetector(nn.Module):
     def coarser(self, y: Tensor) -> list[Tensor]:
         """Return :meth:`backbone`, of :meth:`finest`."""
         outputs = [y]
-        for stage, context, dense in zip(self.stages, self.context, self.dense, strict=True):
-            finer, y = y, context(stage(functional.max_pool2d(y, 2)))
-            for index, pair in enumerate(cast("nn.ModuleList", dense)):
-                y = pair(y) if index else y + pair(finer)
+        for stage, context in zip(self.stages, self.context, strict=True):
+            y = context(stage(functional.max_pool2d(y, 2)))
             outputs.append(y)
         return outputs
 
     def neck(self, stages: list[Tensor]) -> list[Tensor]:
-        """Return :meth:`features`, of :meth:`backbone`: the top-down path and each head's level."""
+        """Return :meth:`features`, of :meth:`backbone`: the top-down path and each head's unit."""
         fine, c3, c4, c5 = stages
         p5 = self.top_down[2](c5)
         p4 = self.top_down[1](c4 + functional.interpolate(p5, scale_factor=2.0))
         p3 = self.top_down[0](c3 + functional.interpolate(p4, scale_factor=2.0))
-        levels = (cast("Head", head).level(p) for head, p in zip(self.heads, (p3, p4, p5), strict=True))
-        return [fine, *levels]
+        units = (cast("Head", head).unit(p) for head, p in zip(self.heads, (p3, p4, p5), strict=True))
+        return [fine, *units]
 
 
 def fuse(network: FaceDetector) -> FaceDetector:

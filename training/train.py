@@ -26,10 +26,11 @@ import torch
 from torch import distributed, nn
 from torch.utils.data import DataLoader
 
+from training.arithmetic import bfloat16_pays, use_onednn
 from training.batches import Batch, Batches
 from training.labels import read_labels, split
 from training.losses import Losses, held_losses, losses
-from training.model import SIZES, FaceDetector
+from training.model import FaceDetector
 from training.pool import Pool
 from training.scenes import MASKED
 
@@ -39,8 +40,6 @@ _SAVE_EVERY_S = 180
 _REPORT_EVERY = 50
 _CLIP = 10.0
 _RISING_STEPS = 50
-_DENSE_RATE = 5.0
-"""Times the learning rate for dense convolutions, which begin as nothing beside weights that know much."""
 _WEIGHTS, _HELD_WEIGHTS = (1.0, 2.0, 2.5), (1.0, 1.0, 0.5)
 """Of the losses of scores, boxes and landmarks."""
 
@@ -75,25 +74,24 @@ class Schedule:
 class Run:
     """A network in training, its averaged copy and its optimiser, kept in a folder."""
 
-    def __init__(self, folder: Path, name: str, learn: Part = "all", held: bool = False) -> None:
+    def __init__(self, folder: Path, learn: Part = "all", held: bool = False) -> None:
         """Begin a run, or take up the one in ``folder``.
 
         Args:
             folder: Made if it is missing.
-            name: Of the model.
             learn: ``heads`` (what only scores, boxes or landmarks come from), ``neck`` (the top-down path too),
                 ``stages`` (from stride 8 on too) or ``all``.
             held: Whether the scores are held to those of other weights.
         """
-        self.folder, self.name = folder, name
-        self.network = _network(name)
+        self.folder = folder
+        self.network = FaceDetector().to(memory_format=torch.channels_last)
+        use_onednn(self.network)
         self.learn, self.held = learn, held
         self.origin: FaceDetector | None = None
-        self.origin_name = name
         if held:
             # In evaluation mode, so that the batch norms of what the weights know stay.
             self.network.eval()
-            for module in self.network.endings() + self.network.dense_parts():
+            for module in self.network.endings():
                 module.train()
         if learn != "all":
             self.network.requires_grad_(False)
@@ -114,7 +112,7 @@ class Run:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         if self.held:
-            self._hold(state["origin_name"], state["origin"])
+            self.origin = _frozen(self.average, state["origin"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.seen, self.steps = state["seen"], state["steps"]
 
@@ -124,19 +122,12 @@ class Run:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["network"])
         if hold:
-            origin = torch.load(hold, weights_only=True)
-            self._hold(origin["name"], origin["network"])
+            self.origin = _frozen(self.average, torch.load(hold, weights_only=True)["network"])
         self.seen, self.steps = state["seen"], state["steps"]
-
-    def _hold(self, name: str, weights: dict[str, torch.Tensor]) -> None:
-        """Hold the scores to those of a model that may be of another size."""
-        self.origin_name, self.origin = name, _network(name).requires_grad_(False).eval()
-        self.origin.load_state_dict(weights)
 
     def save(self, name: str) -> None:
         """Save the state; an interrupted save leaves the former one."""
-        state: dict[str, Any] = {
-            "name": self.name,
+        state = {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -144,7 +135,7 @@ class Run:
             "steps": self.steps,
         }
         if self.origin:
-            state |= {"origin_name": self.origin_name, "origin": self.origin.state_dict()}
+            state["origin"] = self.origin.state_dict()
         partial = self.folder / f"{name}.part"
         torch.save(state, partial)
         partial.replace(self.folder / name)
@@ -160,13 +151,12 @@ class Run:
             features = self.network.neck(stages)
             predictions = self.network.predictions(features)
             with torch.no_grad():
-                # What is not learnt is the same in both, if they are of one size.
-                larger = self.origin_name != self.name
+                # What is not learnt is the same in both.
                 if self.learn == "all":
                     finest = self.origin.finest(inputs)
-                if larger or self.learn in {"stages", "all"}:
+                if self.learn in {"stages", "all"}:
                     stages = self.origin.coarser(finest)
-                if larger or self.learn != "heads":
+                if self.learn != "heads":
                     features = self.origin.neck(stages)
                 held = torch.cat(self.origin.logits(features), 1)
         return held_losses(predictions, held, batch)
@@ -189,24 +179,19 @@ class Run:
                 mean.copy_(value)
 
 
-def _network(name: str) -> FaceDetector:
-    network = FaceDetector(SIZES[name])
-    network.to(memory_format=torch.channels_last)
-    _use_onednn(network)
+def _frozen(like: FaceDetector, weights: dict[str, torch.Tensor]) -> FaceDetector:
+    network = copy.deepcopy(like)
+    network.requires_grad_(False).eval()
+    network.load_state_dict(weights)
     return network
 
 
 def _groups(network: FaceDetector) -> list[dict[str, Any]]:
-    """The parameters to learn, by weight decay (vectors have none) and by the factor of the learning rate."""
-    dense = {parameter for module in network.dense_parts() for parameter in module.parameters()}
-    groups: dict[tuple[float, float], list[nn.Parameter]] = defaultdict(list)
+    """The parameters to learn, by weight decay: vectors have none."""
+    groups: dict[float, list[nn.Parameter]] = defaultdict(list)
     for parameter in (p for p in network.parameters() if p.requires_grad):
-        decay, factor = 0.02 if parameter.ndim > 1 else 0.0, _DENSE_RATE if parameter in dense else 1.0
-        groups[decay, factor].append(parameter)
-    return [
-        {"params": members, "weight_decay": decay, "factor": factor}
-        for (decay, factor), members in groups.items()
-    ]
+        groups[0.02 if parameter.ndim > 1 else 0.0].append(parameter)
+    return [{"params": members, "weight_decay": decay} for decay, members in groups.items()]
 
 
 class Team:
@@ -261,39 +246,6 @@ def to_input(batch: Batch) -> torch.Tensor:
     return rgb.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
 
 
-def _use_onednn(network: nn.Module) -> None:
-    """Keep 1 x 1 convolutions off PyTorch's own slow path, which it takes for fewer than 16 views in one thread.
-
-    The dilation of a single point changes nothing but that choice: a step takes about a fifth less.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1):
-            module.dilation = (2, 2)
-
-
-def bfloat16_pays(network: FaceDetector) -> bool:
-    """Return whether a step is faster in bfloat16 here than in float32: without AMX it may take 20 times as long.
-
-    Small views show that at once; how much is gained shows in views of the usual size only.
-    """
-
-    def seconds(enabled: bool, side: int) -> float:
-        trial = copy.deepcopy(network).train()
-        views = torch.zeros(4, 3, side, side).contiguous(memory_format=torch.channels_last)
-        taken = []
-        for _ in range(6):
-            start = time.process_time()
-            with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-                predictions = trial(views)
-            sum(p.float().sum() for p in predictions).backward()  # type: ignore[union-attr]  # a tensor, never 0
-            taken.append(time.process_time() - start)
-        return min(taken)
-
-    if seconds(True, 96) > 3 * seconds(False, 96):
-        return False
-    return seconds(True, 320) < seconds(False, 320)
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Train."""
     parser = _options()
@@ -304,11 +256,9 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_flush_denormal(True)
     torch.manual_seed(0)
     team = Team()
+    run = Run(options.out, options.learn, held=options.hold is not None)
     schedule = Schedule(options.rate, options.views, decay=options.decay)
     resume = _resume_from(options.out, schedule)
-    begun = options.out / resume if resume else options.weights
-    name = torch.load(begun, weights_only=True)["name"] if begun else options.name
-    run = Run(options.out, name, options.learn, held=options.hold is not None)
     if resume:
         run.load(resume)
         print(f"resumed {resume} at {run.seen} views", flush=True)
@@ -364,7 +314,7 @@ def _train(run: Run, schedule: Schedule, loader: Iterator[Batch], stop: list[int
         # An optimiser that is new to its weights knows nothing of their gradients yet.
         rising = min(1.0, (run.steps - first + 1) / _RISING_STEPS)
         for group in run.optimiser.param_groups:
-            group["lr"] = schedule.rate(run.seen) * rising * group["factor"]
+            group["lr"] = schedule.rate(run.seen) * rising
         batch: Batch = next(loader)
         terms = run.losses(batch)
         run.optimiser.zero_grad(set_to_none=True)
@@ -410,9 +360,6 @@ def _options() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--cache", type=Path, default=Path("training/cache"), help="where decoded pictures are kept"
-    )
-    parser.add_argument(
-        "--name", choices=SIZES, default="scrfd_free", help="without --weights: the model to train"
     )
     parser.add_argument("--weights", type=Path, help="begin a new run with these, kept by training.weights")
     parser.add_argument(

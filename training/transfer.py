@@ -2,7 +2,7 @@
 
 YuNet (Wu et al., 2023) is published under the Apache License 2.0 by its authors (libfacedetection.train). The network's
 plain units have the shapes of its layers; its two scores become the mean of their logits, both anchors of a cell begin
-with the same prediction, and what is added begins as nothing: the network begins as good as YuNet-n, larger.
+with the same prediction, and the residual blocks begin as the identity: the network begins as good as YuNet-n, larger.
 
 The files have their batch norms folded in. They are put back with the mean and variance that views of a labelled
 folder give, and with the scale and shift that undo them, so that the function stays the same.
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from training.batches import Batches
 from training.export import PRODUCER, calibrated
 from training.labels import read_labels, split
-from training.model import SIZES, Added, ConvNorm, FaceDetector, Head, PointDepth
+from training.model import ConvNorm, FaceDetector, Head, PointDepth, Residual
 from training.train import to_input
 
 __all__ = ["calibrate", "main", "restore", "transfer"]
@@ -74,11 +74,11 @@ def transfer(file: Path, network: FaceDetector) -> None:
 def restore(file: Path, network: FaceDetector) -> int:
     """Give ``network`` the weights of a file that :mod:`training.export` wrote, its calibration taken back.
 
-    What is added in the network and not in the file stays nothing.
+    Residual blocks that the file has not stay the identity.
 
     Args:
         file: As it was exported.
-        network: A network of the file's size or a larger one, in place.
+        network: A network of the default size, in place.
 
     Returns:
         The views that the weights have seen.
@@ -95,7 +95,7 @@ def restore(file: Path, network: FaceDetector) -> int:
     missing = tuple(
         f"{name}."
         for name, module in network.named_modules(prefix="network")
-        if isinstance(module, Added) and f"{name}.project.0.weight" not in arrays
+        if isinstance(module, Residual) and f"{name}.project.0.weight" not in arrays
     )
     try:
         with torch.no_grad():
@@ -190,10 +190,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, help="labels.jsonl and images/")
     parser.add_argument("into", type=Path, help="the file to write")
     parser.add_argument("--cache", type=Path, default=Path("training/cache"))
-    parser.add_argument("--name", choices=SIZES, default="scrfd_free", help="the model to begin")
     options = parser.parse_args(arguments)
     torch.manual_seed(0)
-    network = FaceDetector(SIZES[options.name])
+    network = FaceDetector()
     seen = 0
     try:
         if onnx.load(options.file).producer_name == PRODUCER:
@@ -206,9 +205,7 @@ def main(arguments: list[str] | None = None) -> None:
     batch = next(iter(Batches(pictures, options.cache, "transfer", 64, 320, 0.0)))
     calibrate(network, to_input(batch))
     options.into.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(
-        {"name": options.name, "network": network.state_dict(), "seen": seen, "steps": 0}, options.into
-    )
+    torch.save({"network": network.state_dict(), "seen": seen, "steps": 0}, options.into)
     print(f"{options.into}: {seen} views, {sum(np.prod(p.shape) for p in network.parameters()):,} parameters")
 
 

@@ -24,8 +24,7 @@ def keep(state: Path, into: Path) -> int:
     """
     saved = torch.load(state, weights_only=True)
     into.parent.mkdir(parents=True, exist_ok=True)
-    kept = {name: saved[name] for name in ("name", "seen", "steps")}
-    torch.save({"network": saved["average"], **kept}, into)
+    torch.save({"network": saved["average"], "seen": saved["seen"], "steps": saved["steps"]}, into)
     return int(saved["seen"])
 
 
