@@ -74,7 +74,7 @@ def transfer(file: Path, network: FaceDetector) -> None:
 def restore(file: Path, network: FaceDetector) -> int:
     """Give ``network`` the weights of a file that :mod:`training.export` wrote, its calibration taken back.
 
-    Residual blocks that the file has not stay the identity.
+    Residual blocks of which the file has nothing stay the identity.
 
     Args:
         file: As it was exported.
@@ -95,7 +95,7 @@ def restore(file: Path, network: FaceDetector) -> int:
     missing = tuple(
         f"{name}."
         for name, module in network.named_modules(prefix="network")
-        if isinstance(module, Residual) and f"{name}.project.0.weight" not in arrays
+        if isinstance(module, Residual) and not any(known.startswith(f"{name}.") for known in arrays)
     )
     try:
         with torch.no_grad():

@@ -113,3 +113,17 @@ def test_blocks_that_a_file_lacks_stay_the_identity(tmp_path: Path) -> None:
     with torch.no_grad():
         for one, other in zip(smaller(x), network(x), strict=True):
             assert one.numpy() == pytest.approx(other.numpy(), rel=1e-4, abs=1e-3)
+
+
+def test_a_file_that_lacks_a_part_of_a_block_is_named(tmp_path: Path, network: FaceDetector) -> None:
+    file = tmp_path / "model.onnx"
+    export(_stirred(copy.deepcopy(network)), file, {"score_shift": "0", "box_scale": "1", "views": "16"})
+    model = onnx.load(file)
+    part = "network.context.1.0.project.0.weight"
+    (lost,) = (tensor for tensor in model.graph.initializer if tensor.name == part)
+    lost.name = "lost"
+    file.write_bytes(model.SerializeToString())
+    with pytest.raises(
+        ValueError, match=rf"model\.onnx: not exported from this network: '{part}' is missing"
+    ):
+        restore(file, FaceDetector())
