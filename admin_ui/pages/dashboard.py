@@ -170,7 +170,7 @@ def _health(parts: Parts) -> list[dict[str, str]]:
         "name": "Model",
         "state": "bad" if detector.failure else "ok",
         "title": detector.name,
-        "words": detector.failure or detector.provider,
+        "words": detector.failure or str(detector.execution.backend),
     }
     if database is None:
         base = {"name": "Database", "state": "off", "title": "none", "words": "FACE_API_DATABASE_URL=none"}

@@ -6,6 +6,7 @@ import urllib.request
 from pathlib import Path
 
 import httpx
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.console.pages import Console
@@ -26,8 +27,19 @@ def test_dashboard_of_an_empty_system_helps(console: Console, screenshots: Path)
     expect(console.page.get_by_role("heading", name="Send the first picture")).to_be_visible()
     expect(console.page.locator("#first-curl")).to_contain_text(f"{console.origin}/api/v1/mask")
     expect(console.page.locator(".tile", has_text="Model")).to_contain_text("scrfd_free")
+    expect(console.page.locator(".tile", has_text="Model")).to_contain_text(re.compile(r"[a-z]+ b?f\d\d$"))
     expect(console.page.locator(".tile", has_text="Database")).to_contain_text("SQLite")
     console.screenshot(screenshots, "dashboard-empty")
+
+
+@pytest.mark.parametrize(("width", "in_a_row"), [(1600, 6), (1200, 3), (800, 3), (600, 2), (360, 2)])
+def test_rows_of_figures_are_full(console: Console, width: int, in_a_row: int) -> None:
+    console.open("/admin")
+    console.page.set_viewport_size({"width": width, "height": 900})
+    tiles = console.page.locator(".tile", has=console.page.locator("h3"), has_text="today")
+    expect(tiles).to_have_count(6)
+    tops = [box["y"] for box in (tile.bounding_box() for tile in tiles.all()) if box]
+    assert [tops.count(top) for top in sorted(set(tops))] == [in_a_row] * (6 // in_a_row)
 
 
 def test_key_from_beginning_to_end(console: Console, screenshots: Path) -> None:
