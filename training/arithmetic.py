@@ -35,7 +35,7 @@ def bfloat16_pays(network: FaceDetector) -> bool:
             start = time.process_time()
             with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
                 predictions = trial(views)
-            sum(p.float().sum() for p in predictions).backward()  # type: ignore[union-attr]  # a tensor, never 0
+            torch.stack([p.float().sum() for p in predictions]).sum().backward()
             taken.append(time.process_time() - start)
         return min(taken)
 
