@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -377,11 +378,15 @@ def test_a_run_is_saved_when_all_its_processes_are_told_to_stop(tmp_path: Path) 
     command += ["--cache", str(tmp_path / "cache"), "--batch", "2", "--size", "96", "--large", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, process_group=0) as run:
         assert run.stdout is not None
+        # A run that hangs ends the test, not the day.
+        watch = threading.Timer(240, run.kill)
+        watch.start()
         said = []
         for line in run.stdout:
             said.append(line)
             if line.startswith("step 50 "):
                 os.killpg(run.pid, signal.SIGTERM)
+        watch.cancel()
     assert run.returncode == 0, said
     assert said[-1].startswith("stopped at ")
     seen = torch.load(tmp_path / "run" / "last.pt", weights_only=True)["seen"]
