@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from training.anchors import anchors
-from training.labels import Picture
+from training.geometry import View
+from training.labels import Mistakes, Picture
 from training.pool import Pool
 from training.scenes import MASKED, compose
 
@@ -21,6 +22,7 @@ __all__ = ["Batch", "Batches"]
 _LARGE_VIEW = 512
 _LARGE_SHARE = 0.4
 """A batch of large views has this share of the others' count, for about the same pixels."""
+_MISTAKEN = 0.2
 
 
 class Batch(NamedTuple):
@@ -49,15 +51,17 @@ class Batches(IterableDataset[Batch]):
         large: float,
         rank: int = 0,
         masked: float = MASKED,
+        mistakes: dict[str, Mistakes] | None = None,
     ) -> None:
         """Compose views of ``pictures``: ``count`` of ``size`` pixels, or fewer of 512 with a chance of ``large``.
 
-        In ``masked`` of them faces are masked.
+        In ``masked`` of them faces are masked; a fifth show one of ``mistakes``, by the pictures' file names.
 
         Streams of one seed and different ranks differ in their views and agree in the order of their sizes.
         """
         self.pictures, self.cache, self.seed, self.rank = pictures, cache, seed, rank
-        self.count, self.size, self.large, self.masked = count, size, large, masked
+        self.count, self.size, self.large = count, size, large
+        self.masked, self.mistakes = masked, mistakes
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
@@ -66,22 +70,23 @@ class Batches(IterableDataset[Batch]):
         rng = random.Random(f"{self.seed}/{worker_id}/{self.rank}")
         cv2.setNumThreads(1)
         torch.set_num_threads(1)
-        pool = Pool(self.pictures, self.cache)
+        pool = Pool(self.pictures, self.cache, self.mistakes)
+        mistaken = _MISTAKEN if self.mistakes else 0.0
         while True:
+            size, count = self.size, self.count
             if sizes.random() < self.large:
-                yield _batch(pool, rng, _LARGE_VIEW, max(2, round(self.count * _LARGE_SHARE)), self.masked)
-            else:
-                yield _batch(pool, rng, self.size, self.count, self.masked)
+                size, count = _LARGE_VIEW, max(2, round(self.count * _LARGE_SHARE))
+            views = [compose(pool, rng, size, self.masked, mistaken) for _ in range(count)]
+            yield _batch(views, size)
 
 
-def _batch(pool: Pool, rng: random.Random, size: int, count: int, masked: float) -> Batch:
+def _batch(composed: list[View], size: int) -> Batch:
     boxes, _ = anchors(size)
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    pixels = np.empty((count, size, size, 3), np.uint8)
-    counted = np.ones((count, len(boxes)), bool)
+    pixels = np.empty((len(composed), size, size, 3), np.uint8)
+    counted = np.ones((len(composed), len(boxes)), bool)
     faces, views = [], []
-    for index in range(count):
-        view = compose(pool, rng, size, masked)
+    for index, view in enumerate(composed):
         pixels[index] = view.pixels
         for box in view.ignore:
             margin = max(2.0, 0.15 * float(box[2] - box[0]))

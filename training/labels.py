@@ -19,7 +19,7 @@ import numpy.typing as npt
 from training.anchors import iou
 from training.geometry import FACE_WIDTH, SURENESS
 
-__all__ = ["VALIDATION_SOURCES", "Picture", "line_of", "read_labels", "split"]
+__all__ = ["VALIDATION_SOURCES", "Mistakes", "Picture", "line_of", "read_labels", "read_mistakes", "split"]
 
 VALIDATION_SOURCES = (
     "github.com/rladies/rladies.github.io",
@@ -32,6 +32,8 @@ VALIDATION_SOURCES = (
 """Sources of which no picture is trained on."""
 
 Row: TypeAlias = dict[str, Any]
+Mistakes: TypeAlias = npt.NDArray[np.float32]
+"""(M, 5): a box in pixels of the picture, and how large it was in the input, the root of its area in pixels."""
 
 _TOLD = 0.4
 """From this IoU on a place is one that was looked at."""
@@ -75,6 +77,15 @@ def read_labels(folder: Path, corrections: Path | None = _CORRECTIONS) -> list[P
             picture = _picture(folder, row)
             pictures.append(_corrected(picture, change) if change else picture)
     return pictures
+
+
+def read_mistakes(file: Path) -> dict[str, Mistakes]:
+    """Read what :mod:`training.mistakes` wrote, by the pictures' file names.
+
+    Raises:
+        ValueError: a line is not JSON.
+    """
+    return {row["file"]: np.array(row["mistakes"], np.float32).reshape(-1, 5) for row in _lines(file)}
 
 
 def line_of(picture: Picture, name: str, faces: list[Row], ignore: list[list[float]]) -> str:

@@ -32,6 +32,8 @@ _NEAR_HIGHEST = 0.7
 _MOST_MISPLACED = 3
 _FARTHEST, _FARTHEST_CLEAR, _CLEAR = 2.5, 5.0, 16.0
 """How far a face's scores go to what detectors agree on, logits, and how far from so many pixels on."""
+_LEAST_CLEAR = 0.85
+"""From there on a face is one, however unsure detectors are of a profile or of a half in the dark; a score of 0.7."""
 
 
 class Losses(NamedTuple):
@@ -176,8 +178,9 @@ def _moves(held: Tensor, overlap: Tensor, owner: Tensor, faces: Tensor) -> Tenso
     fitting = torch.where(overlap >= _FITTING, held, -torch.inf)
     highest = torch.full_like(sureness, -torch.inf).scatter_reduce(0, owner, fitting, "amax")
     known = sureness.isfinite() & highest.isfinite()
-    apart = torch.where(known, sureness - highest, 0.0)
     clear = (faces[:, 2:4] - faces[:, :2]).prod(1).sqrt() >= _CLEAR
+    sureness = torch.where(clear, sureness.clamp(min=_LEAST_CLEAR), sureness)
+    apart = torch.where(known, sureness - highest, 0.0)
     farthest = torch.where(clear, _FARTHEST_CLEAR, _FARTHEST)
     return torch.minimum(torch.maximum(apart, -farthest), farthest)
 

@@ -15,6 +15,7 @@ __all__ = [
     "Detections",
     "Truth",
     "average_precision",
+    "covered",
     "match",
     "precision_recall",
     "recall_at_false_positives",
@@ -62,7 +63,7 @@ def match(pairs: list[tuple[Detections, Truth]], smallest: float = 0.0, largest:
         faces += int(asked.sum())
         free = np.ones(len(size), bool)
         overlaps = iou(found.boxes, truth.boxes)
-        covered = _covered(found.boxes, truth.ignore)
+        elsewhere = covered(found.boxes, truth.ignore)
         own_size = np.sqrt(np.clip(found.boxes[:, 2:] - found.boxes[:, :2], 0, None).prod(1))
         for d in np.argsort(-found.scores, kind="stable"):
             candidates = np.where(free, overlaps[d], 0.0)
@@ -73,7 +74,7 @@ def match(pairs: list[tuple[Detections, Truth]], smallest: float = 0.0, largest:
                     scores.append(found.scores[d])
                     correct.append(True)
                     errors.append(_landmark_error(found, truth, int(d), g, float(size[g])))
-            elif not covered[d] and smallest <= own_size[d] < largest:
+            elif not elsewhere[d] and smallest <= own_size[d] < largest:
                 scores.append(found.scores[d])
                 correct.append(False)
                 errors.append(np.nan)
@@ -111,7 +112,7 @@ def recall_at_false_positives(matches: Matches, per_picture: float) -> float:
     return float(matches.correct[allowed].sum() / max(matches.faces, 1))
 
 
-def _covered(boxes: npt.NDArray[np.float32], ignore: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+def covered(boxes: npt.NDArray[np.float32], ignore: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
     """Whether at least half of a box lies on one ignored box."""
     if not len(ignore):
         return np.zeros(len(boxes), bool)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import random
 from pathlib import Path
 
@@ -9,16 +10,28 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from training.labels import Picture
+from training.geometry import LANDMARKS
+from training.labels import Mistakes, Picture
 
 __all__ = ["Pool"]
+
+
+_PROFILE = 0.2
+"""The eyes are so near to each other, by the box's width, in a profile."""
 
 
 class Pool:
     """Decoded pictures (BGR, uint8) by index, and which of them have faces."""
 
-    def __init__(self, pictures: list[Picture], cache: Path) -> None:
+    def __init__(
+        self, pictures: list[Picture], cache: Path, mistakes: dict[str, Mistakes] | None = None
+    ) -> None:
         """Decode ``pictures`` into ``cache`` unless it holds them already.
+
+        Args:
+            pictures: With their labels.
+            cache: The folder for the decoded ones.
+            mistakes: What a detector gets wrong, by the pictures' file names.
 
         Raises:
             ValueError: a picture cannot be decoded, or has another size than its label says.
@@ -33,7 +46,13 @@ class Pool:
         self.with_faces = [i for i, p in enumerate(pictures) if len(p.faces)]
         self.without_faces = [i for i, p in enumerate(pictures) if not len(p.faces) and not len(p.ignore)]
         # A group photograph teaches more than a portrait, but the few large groups must not crowd out the rest.
-        self._weights = np.cumsum([1 + min(3.0, 0.3 * len(pictures[i].faces)) for i in self.with_faces])
+        self._face_weights = [np.where(_profiles(pictures[i].faces), 4.0, 1.0) for i in self.with_faces]
+        self._weights = np.cumsum([1 + min(3.0, 0.3 * weights.sum()) for weights in self._face_weights])
+        mistakes = mistakes or {}
+        self._mistakes = [
+            (i, mistakes[p.file.name]) for i, p in enumerate(pictures) if p.file.name in mistakes
+        ]
+        self._mistake_weights = np.cumsum([math.sqrt(len(rows)) for _, rows in self._mistakes])
 
     def pixels(self, index: int) -> npt.NDArray[np.uint8]:
         """Return a picture, (H, W, 3), BGR, read-only."""
@@ -41,15 +60,31 @@ class Pool:
         flat = self._pixels[self._offsets[index] : self._offsets[index + 1]]
         return flat.reshape(picture.height, picture.width, 3)
 
-    def random_with_face(self, rng: random.Random) -> int:
-        """Draw a picture with a face."""
-        return self.with_faces[
-            int(np.searchsorted(self._weights, rng.random() * self._weights[-1], side="right"))
-        ]
+    def random_face(self, rng: random.Random) -> tuple[int, npt.NDArray[np.float32]]:
+        """Draw a picture with a face, and one of its faces, (15,); those in profile four times as often."""
+        place = _drawn(self._weights, rng)
+        index = self.with_faces[place]
+        return index, self.pictures[index].faces[_drawn(np.cumsum(self._face_weights[place]), rng)]
+
+    def random_mistake(self, rng: random.Random) -> tuple[int, npt.NDArray[np.float32]]:
+        """Draw a picture with a mistake, and one of its mistakes, (5,)."""
+        index, rows = self._mistakes[_drawn(self._mistake_weights, rng)]
+        return index, rows[rng.randrange(len(rows))]
 
     def random_without_face(self, rng: random.Random) -> int:
         """Draw a picture without a face."""
         return rng.choice(self.without_faces)
+
+
+def _profiles(faces: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    """Which faces show one eye, or nearly: they are rare, and what a frontal face has is not there."""
+    left, right = (faces[:, LANDMARKS][:, i : i + 2] for i in (0, 2))
+    return np.asarray(np.hypot(*(right - left).T) < _PROFILE * (faces[:, 2] - faces[:, 0]))
+
+
+def _drawn(sums: npt.NDArray[np.float64], rng: random.Random) -> int:
+    """An index by weights, of which ``sums`` are the running sums."""
+    return int(np.searchsorted(sums, rng.random() * sums[-1], side="right"))
 
 
 def _decode(pictures: list[Picture], path: Path) -> None:

@@ -6,21 +6,17 @@ pixels is to learn. What was mended by eye stays mended.
 """
 
 import argparse
-import multiprocessing
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from training.agreement import Places, places
 from training.anchors import iou
-from training.finders import Finder, finder, mirrored
 from training.labels import Picture, line_of, read_labels, split
+from training.looks import Look, looks
 
 __all__ = ["Found", "agreed", "main", "sureness"]
 
@@ -119,41 +115,19 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     unmended = {picture.file: picture for picture in read_labels(options.folder, None)}
     pictures, _ = split(read_labels(options.folder))
-    seen = _seen(pictures, options.yunet, options.centerface)
-    weights = np.array([weight for _, _, weight in (*_YUNET_LOOKS, *_CENTERFACE_LOOKS)], np.float32)
+    kinds = [
+        (Look(file, size, mirror), weight)
+        for file, of_file in ((options.yunet, _YUNET_LOOKS), (options.centerface, _CENTERFACE_LOOKS))
+        for size, mirror, weight in of_file
+    ]
+    seen = looks([picture.file for picture in pictures], [look for look, _ in kinds])
+    weights = np.array([weight for _, weight in kinds], np.float32)
     found = [
-        agreed(here, weights, picture, unmended[picture.file])
+        agreed(places(here, _LOWEST), weights, picture, unmended[picture.file])
         for picture, here in zip(pictures, seen, strict=True)
     ]
     faces = _write(options.into, pictures, found)
     print(f"{options.into}: {len(pictures)} pictures, {faces} faces")
-
-
-def _seen(pictures: list[Picture], yunet: Path, centerface: Path) -> Iterator[Places]:
-    """What the looks see in each picture, in as many processes as there are processors."""
-    # A new interpreter each: OpenCV's threads do not outlive a fork.
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(os.cpu_count(), _Looks.begin, (yunet, centerface)) as pool:
-        yield from pool.imap(_Looks.at, [picture.file for picture in pictures], chunksize=8)
-
-
-class _Looks:
-    """The looks of one process."""
-
-    finders: ClassVar[list[Finder]] = []
-
-    @classmethod
-    def begin(cls, yunet: Path, centerface: Path) -> None:
-        cv2.setNumThreads(1)
-        for file, kinds in ((yunet, _YUNET_LOOKS), (centerface, _CENTERFACE_LOOKS)):
-            for size, mirror, _ in kinds:
-                find = finder(file, size)
-                cls.finders.append(mirrored(find) if mirror else find)
-
-    @classmethod
-    def at(cls, file: Path) -> Places:
-        image = np.asarray(cv2.imread(str(file)), np.uint8)
-        return places([find(image) for find in cls.finders], _LOWEST)
 
 
 def _write(into: Path, pictures: list[Picture], found: list[Found]) -> int:

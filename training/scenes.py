@@ -31,14 +31,18 @@ _PLAIN = 0.5
 """Share of the views that are pictures as they are: without them the network forgets what it knew of those."""
 
 
-def compose(pool: Pool, rng: random.Random, size: int, masked: float = MASKED) -> View:
+def compose(pool: Pool, rng: random.Random, size: int, masked: float = MASKED, mistaken: float = 0.0) -> View:
     """Return a random square view of ``size`` pixels with its labels.
 
-    In ``masked`` of the views most faces are masked, and so none any more.
+    In ``masked`` of the views most faces are masked, and so none any more; ``mistaken`` of them show a mistake of the
+    pool's.
     """
-    plain = rng.random() < _PLAIN
+    mistake = rng.random() < mistaken
+    plain = not mistake and rng.random() < _PLAIN
     kind = rng.random()
-    if plain:
+    if mistake:
+        view = _mistake(pool, rng, size)
+    elif plain:
         view = _plain(pool, rng, size)
     elif kind < 0.52:
         view = _crop(pool, rng, size, size, 8, size * 0.95)
@@ -66,7 +70,7 @@ def compose(pool: Pool, rng: random.Random, size: int, masked: float = MASKED) -
 def _plain(pool: Pool, rng: random.Random, size: int) -> View:
     """A piece of any picture at about the scale at which the service sees it, or down to all of it."""
     crowd = rng.random() < 0.5
-    index = pool.random_with_face(rng) if crowd else rng.randrange(len(pool.pictures))
+    index, face = pool.random_face(rng) if crowd else (rng.randrange(len(pool.pictures)), None)
     picture, source = pool.pictures[index], pool.pixels(index)
     longest = max(picture.width, picture.height)
     served = min(1.0, _SERVED_SIDE / longest)
@@ -77,8 +81,7 @@ def _plain(pool: Pool, rng: random.Random, size: int) -> View:
     width, height = picture.width * scale, picture.height * scale
     # What is smaller than the view lies anywhere in it: a face may be at any edge of a picture.
     x, y = rng.uniform(0, width - size), rng.uniform(0, height - size)
-    if crowd and rng.random() < 0.7:
-        face = picture.faces[rng.randrange(len(picture.faces))]
+    if face is not None and rng.random() < 0.7:
         x = _within(face[0] * scale - rng.uniform(0, size), width - size)
         y = _within(face[1] * scale - rng.uniform(0, size), height - size)
     matrix = np.array([[scale, 0, -x], [0, scale, -y]], np.float32)
@@ -112,9 +115,8 @@ def background(pool: Pool, rng: random.Random, width: int, height: int) -> Pixel
 
 def _crop(pool: Pool, rng: random.Random, width: int, height: int, smallest: float, largest: float) -> View:
     """A picture scaled so that one of its faces has a size drawn log-uniformly, the face anywhere in the view."""
-    index = pool.random_with_face(rng)
-    picture, source = pool.pictures[index], pool.pixels(index)
-    face = picture.faces[rng.randrange(len(picture.faces))]
+    index, face = pool.random_face(rng)
+    picture = pool.pictures[index]
     side = float(max(face[2] - face[0], face[3] - face[1]))
     scale = min(_log_uniform(rng, smallest, largest) / side, _LARGEST_ENLARGEMENT)
     if rng.random() < 0.8:
@@ -123,7 +125,24 @@ def _crop(pool: Pool, rng: random.Random, width: int, height: int, smallest: flo
             max(scale, rng.uniform(0.6, 1.0) * min(width / picture.width, height / picture.height)),
             _LARGEST_ENLARGEMENT,
         )
-    centre = np.array([(face[0] + face[2]) / 2, (face[1] + face[3]) / 2])
+    return _cut_out(pool, rng, index, face, scale, width, height)
+
+
+def _mistake(pool: Pool, rng: random.Random, size: int) -> View:
+    """A mistake at about the size at which it was made, anywhere in the view."""
+    index, row = pool.random_mistake(rng)
+    side = float(np.sqrt((row[2] - row[0]) * (row[3] - row[1])))
+    scale = min(float(row[4]) * _log_uniform(rng, 0.75, 1.33), size * 0.95) / side
+    return _cut_out(pool, rng, index, row, scale, size, size)
+
+
+def _cut_out(
+    pool: Pool, rng: random.Random, index: int, box: np.ndarray, scale: float, width: int, height: int
+) -> View:
+    """A picture scaled, with ``box`` (its first four numbers) anywhere in the view."""
+    picture, source = pool.pictures[index], pool.pixels(index)
+    side = float(max(box[2] - box[0], box[3] - box[1]))
+    centre = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])
     matrix = _placement(rng, picture.width, picture.height, centre, side, scale, width, height)
     covers = picture.width * scale >= width * 0.98 and picture.height * scale >= height * 0.98
     if covers or rng.random() < 0.4:
@@ -199,9 +218,8 @@ def _paste(pool: Pool, rng: random.Random, size: int) -> View:
     view = View(background(pool, rng, size, size).copy(), geometry.no_faces(), geometry.no_boxes())
     taken: list[tuple[int, int, int, int]] = []
     for _ in range(rng.randint(2, 12)):
-        index = pool.random_with_face(rng)
+        index, face = pool.random_face(rng)
         picture = pool.pictures[index]
-        face = picture.faces[rng.randrange(len(picture.faces))]
         side = float(max(face[2] - face[0], face[3] - face[1]))
         if side < 24:
             continue

@@ -17,22 +17,23 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 os.environ.setdefault("KMP_BLOCKTIME", "0")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
-from torch import distributed, nn
+from torch import nn
 from torch.utils.data import DataLoader
 
 from training.arithmetic import bfloat16_pays, use_onednn
 from training.batches import Batch, Batches
-from training.labels import read_labels, split
+from training.labels import read_labels, read_mistakes, split
 from training.losses import Losses, held_losses, losses
 from training.model import FaceDetector
 from training.pool import Pool
 from training.scenes import MASKED
+from training.team import Team
 
 __all__ = ["Schedule", "main"]
 
@@ -194,52 +195,6 @@ def _groups(network: FaceDetector) -> list[dict[str, Any]]:
     return [{"params": members, "weight_decay": decay} for decay, members in groups.items()]
 
 
-class Team:
-    """The processes that train together; one by itself is a team of one."""
-
-    def __init__(self) -> None:
-        """Join the processes that torchrun started."""
-        self.size = int(os.environ.get("WORLD_SIZE", "1"))
-        self.rank = int(os.environ.get("RANK", "0"))
-        if self.size > 1:
-            distributed.init_process_group("gloo")
-
-    def wait(self) -> None:
-        """Wait for the others."""
-        if self.size > 1:
-            distributed.barrier()
-
-    def share(self, network: nn.Module, stop: bool) -> bool:
-        """Average the gradients over all; return whether any of them wants to stop."""
-        if self.size == 1:
-            return stop
-        learnt = [p for p in network.parameters() if p.requires_grad]
-        for parameter in learnt:
-            # A batch without a face has no gradient of the boxes; the other processes' may have.
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        gradients = [cast("torch.Tensor", p.grad) for p in learnt]
-        flat = torch.cat([*(g.reshape(-1) for g in gradients), torch.tensor([float(stop)])])
-        distributed.all_reduce(flat)
-        flat /= self.size
-        for gradient, mean in zip(gradients, flat[:-1].split([g.numel() for g in gradients]), strict=True):
-            gradient.copy_(mean.view_as(gradient))
-        return bool(flat[-1] > 0)
-
-    def agree(self, choice: bool) -> bool:
-        """Return the first process's choice."""
-        if self.size == 1:
-            return choice
-        shared = torch.tensor(float(choice))
-        distributed.broadcast(shared, 0)
-        return bool(shared)
-
-    def close(self) -> None:
-        """Leave."""
-        if self.size > 1:
-            distributed.destroy_process_group()
-
-
 def to_input(batch: Batch) -> torch.Tensor:
     """Return the views as SCRFD wants them: (B, 3, S, S), RGB, (x - 127.5) / 128."""
     rgb = batch.pixels.flip(-1).float().sub_(127.5).div_(128.0)
@@ -272,8 +227,17 @@ def main(arguments: list[str] | None = None) -> None:
         Pool(training, options.cache)
     team.wait()
     seed = str(run.seen)
+    mistakes = read_mistakes(options.mistakes) if options.mistakes else None
     stream = Batches(
-        training, options.cache, seed, options.batch, options.size, options.large, team.rank, options.masked
+        training,
+        options.cache,
+        seed,
+        options.batch,
+        options.size,
+        options.large,
+        team.rank,
+        options.masked,
+        mistakes,
     )
     ahead = 4 if options.workers else None
     loader = iter(
@@ -390,6 +354,11 @@ def _options() -> argparse.ArgumentParser:
         type=float,
         default=MASKED,
         help="share of the views in which faces are masked, and so none",
+    )
+    parser.add_argument(
+        "--mistakes",
+        type=Path,
+        help="what a detector gets wrong, as training.mistakes wrote it: looked at more often",
     )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1, help="processes that compose views")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from training.geometry import FACE_WIDTH, LANDMARKS, SURENESS
 from training.labels import read_labels
 from training.losses import assign, held_losses, held_score_loss, losses, winners
 from training.model import FaceDetector
+from training.pool import Pool
 from training.train import Schedule, main
 from training.weights import keep
 
@@ -168,6 +170,34 @@ def test_a_run_learns_stops_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFi
     assert second["seen"] == 80
     assert not torch.equal(first["network"]["stem.0.0.weight"], second["network"]["stem.0.0.weight"])
     assert json.loads((tmp_path / "run" / "options.json").read_text())["views"] == "80"
+
+
+def test_a_run_looks_at_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = labelled_folder(tmp_path / "faces")
+    row = {"file": "1.png", "mistakes": [[20, 30, 68, 78, 40]]}
+    (tmp_path / "mistakes.jsonl").write_text(json.dumps(row) + "\n")
+    drawn: list[int] = []
+    draw = Pool.random_mistake
+
+    def counted(pool: Pool, rng: random.Random) -> tuple[int, np.ndarray]:
+        index, row = draw(pool, rng)
+        drawn.append(index)
+        return index, row
+
+    monkeypatch.setattr(Pool, "random_mistake", counted)
+    options = [
+        str(folder),
+        "--out",
+        str(tmp_path / "run"),
+        "--cache",
+        str(tmp_path / "cache"),
+        "--views",
+        "40",
+    ]
+    options += ["--batch", "4", "--size", "96", "--large", "0", "--workers", "0", "--threads", "1"]
+    main([*options, "--mistakes", str(tmp_path / "mistakes.jsonl")])
+    assert 1 <= len(drawn) <= 20
+    assert set(drawn) == {1}
 
 
 def test_weights_that_were_kept_are_gone_on_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -332,7 +362,16 @@ def test_a_face_that_no_box_fits_keeps_its_scores_and_learns_its_box() -> None:
 
 @pytest.mark.parametrize(
     ("size", "sureness", "moved"),
-    [(32, 2.0, 1.0), (32, 0.0, -1.0), (32, 9.0, 5.0), (12, 9.0, 2.5), (12, -9.0, -2.5), (32, np.nan, 0.0)],
+    [
+        (32, 2.0, 1.0),
+        (32, 0.9, -0.1),
+        (32, 0.0, -0.15),  # a clear face is one
+        (32, 9.0, 5.0),
+        (12, 0.0, -1.0),
+        (12, 9.0, 2.5),
+        (12, -9.0, -2.5),
+        (32, np.nan, 0.0),
+    ],
 )
 def test_scores_move_towards_what_detectors_agree_on(size: int, sureness: float, moved: float) -> None:
     batch = _batch([20, 24, 20 + size, 24 + size])

@@ -1,0 +1,79 @@
+"""Find what a detector gets wrong on the training pictures: ``python -m training.mistakes FOLDER MODEL FILE``.
+
+It looks at each picture at several sizes, mirrored too. False alarms, faces that it misses or whose box it puts beside
+them are what training looks at more often (bootstrapping: Sung and Poggio, 1998, "Example-based learning for view-based
+human face detection").
+"""
+
+import argparse
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from training.anchors import iou
+from training.labels import Mistakes, Picture, read_labels, split
+from training.looks import Look, looks
+from training.metrics import Detections, covered
+
+__all__ = ["main", "mistakes"]
+
+SIZES = (320, 640, 1024)
+_ALARM = 0.3
+_FOUND = 0.5
+_BESIDE, _FITTING = 0.45, 0.6
+"""Below the first IoU a detection is on no face; from the second on it fits its face."""
+_SMALLEST_ALARM, _SMALLEST_FACE = 7.0, 12.0
+"""Pixels of the input. Smaller faces are missed for want of pixels."""
+
+
+def mistakes(found: Detections, picture: Picture, scale: float) -> Mistakes:
+    """Return the false alarms, and the faces missed or with a box that does not fit.
+
+    Args:
+        found: In pixels of the picture.
+        picture: With its labels.
+        scale: Of the input to the picture.
+    """
+    faces = picture.faces[:, :4]
+    overlap = iou(found.boxes, faces)
+    sizes = _sizes(found.boxes) * scale
+    alarm = (found.scores >= _ALARM) & (overlap < _BESIDE).all(1) & (sizes >= _SMALLEST_ALARM)
+    alarm &= ~covered(found.boxes, picture.ignore)
+    best = np.where(overlap >= _FITTING, found.scores[:, None], 0.0).max(0, initial=0.0)
+    missed = (best < _FOUND) & (_sizes(faces) * scale >= _SMALLEST_FACE)
+    boxes = np.concatenate([found.boxes[alarm], faces[missed]])
+    return np.concatenate([boxes, _sizes(boxes)[:, None] * scale], 1).astype(np.float32)
+
+
+def _sizes(boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return np.asarray(np.sqrt(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(1)), np.float32)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Write the mistakes, a picture a line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="labels.jsonl and images/")
+    parser.add_argument("model", type=Path, help="an ONNX file")
+    parser.add_argument("file", type=Path, help="the file to write")
+    options = parser.parse_args(arguments)
+    pictures, _ = split(read_labels(options.folder))
+    kinds = [Look(options.model, size, mirror) for size in SIZES for mirror in (False, True)]
+    counts: Counter[int] = Counter()
+    with options.file.open("w", encoding="utf-8") as file:
+        for picture, found in zip(pictures, looks([p.file for p in pictures], kinds), strict=True):
+            longest = max(picture.width, picture.height)
+            rows = []
+            for kind, seen in zip(kinds, found, strict=True):
+                here = mistakes(seen, picture, kind.size / longest)
+                counts[kind.size] += len(here)
+                rows += here.round(1).tolist()
+            if rows:
+                file.write(json.dumps({"file": picture.file.name, "mistakes": rows}) + "\n")
+    print(f"{options.file}: " + ", ".join(f"{counts[size]} at {size} px" for size in SIZES))
+
+
+if __name__ == "__main__":
+    main()
