@@ -34,7 +34,8 @@ class Pool:
             mistakes: What a detector gets wrong, by the pictures' file names.
 
         Raises:
-            ValueError: a picture cannot be decoded, or has another size than its label says.
+            ValueError: a picture cannot be decoded, or has another size than its label says; the mistakes are of none
+                of the pictures.
         """
         self.pictures = pictures
         names = json.dumps([[p.file.name, p.width, p.height] for p in pictures]).encode()
@@ -48,10 +49,11 @@ class Pool:
         # A group photograph teaches more than a portrait, but the few large groups must not crowd out the rest.
         self._face_weights = [np.where(_profiles(pictures[i].faces), 4.0, 1.0) for i in self.with_faces]
         self._weights = np.cumsum([1 + min(3.0, 0.3 * weights.sum()) for weights in self._face_weights])
-        mistakes = mistakes or {}
-        self._mistakes = [
-            (i, mistakes[p.file.name]) for i, p in enumerate(pictures) if p.file.name in mistakes
-        ]
+        made = mistakes or {}
+        self._mistakes = [(i, made[p.file.name]) for i, p in enumerate(pictures) if p.file.name in made]
+        if made and not self._mistakes:
+            msg = f"the mistakes are of other pictures: {next(iter(made))} is not among these"
+            raise ValueError(msg)
         self._mistake_weights = np.cumsum([math.sqrt(len(rows)) for _, rows in self._mistakes])
 
     def pixels(self, index: int) -> npt.NDArray[np.uint8]:

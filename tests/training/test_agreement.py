@@ -6,13 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from service.detection.registry import BUNDLED_DIR
+from tests.training.support import labelled_folder
 from training.agreement import places
+from training.anchors import iou
 from training.finders import mirrored
-from training.geometry import FACE_WIDTH, LANDMARKS
-from training.labels import Picture
+from training.geometry import FACE_WIDTH, LANDMARKS, SURENESS
+from training.labels import Picture, read_labels
 from training.metrics import Detections
 from training.referee import referee
-from training.relabel import agreed, sureness
+from training.relabel import agreed, main, sureness
 
 FACE = [10.0, 10.0, 30.0, 34.0]
 OTHER = [60.0, 20.0, 80.0, 44.0]
@@ -147,3 +150,19 @@ def test_the_referee_asks_for_two_models() -> None:
     assert view.faces[:, :4] == pytest.approx(np.array([FACE]))
     assert view.faces[0, LANDMARKS] == pytest.approx(np.tile(FACE[:2], 5))
     assert view.ignore == pytest.approx(np.array([OTHER]))
+
+
+def test_a_folder_is_labelled_anew(tmp_path: Path) -> None:
+    """The bundled model plays both parts: what counts is that every picture keeps its labels and no face is lost."""
+    folder = labelled_folder(tmp_path / "faces")
+    model = str(BUNDLED_DIR / "scrfd_free.onnx")
+    main([str(folder), str(tmp_path / "agreed"), model, model])
+    former, new = read_labels(folder, None), read_labels(tmp_path / "agreed", None)
+    assert [picture.file.name for picture in new] == [f"agreed_{index}.png" for index in range(7)], (
+        "one is of another source"
+    )
+    for before, after in zip(former[:7], new, strict=True):
+        assert after.file.resolve() == before.file.resolve()
+        known = np.concatenate([after.faces[:, :4], after.ignore])
+        assert (iou(before.faces[:, :4], known).max(1, initial=0) >= 0.4).all()
+        assert not np.isnan(after.faces[:, SURENESS]).any()

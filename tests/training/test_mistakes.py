@@ -74,14 +74,8 @@ def test_mistakes_are_written_and_read(tmp_path: Path, capsys: pytest.CaptureFix
     found = read_mistakes(tmp_path / "mistakes.jsonl")
     assert "7.png" not in found, "of a validation source"
     missed = found["0.png"]
-    assert sorted(missed[(missed[:, :4] == [60, 40, 100, 80]).all(1), 4].tolist()) == [
-        80,
-        80,
-        160,
-        160,
-        256,
-        256,
-    ]
+    sizes = missed[(missed[:, :4] == [60, 40, 100, 80]).all(1), 4]
+    assert sorted(sizes.tolist()) == [80, 80, 160, 160, 256, 256]
 
 
 def test_views_show_mistakes_at_about_their_size(tmp_path: Path) -> None:
@@ -94,6 +88,12 @@ def test_views_show_mistakes_at_about_their_size(tmp_path: Path) -> None:
     largest = [np.sqrt((v.faces[:, 2:4] - v.faces[:, :2]).prod(1)).max(initial=0) for v in views]
     # A few are stretched, or cut at an edge of the view.
     assert np.mean([0.7 * 60 <= size <= 1.4 * 60 for size in largest]) > 0.9
+
+
+def test_mistakes_of_other_pictures_are_refused(tmp_path: Path) -> None:
+    pictures = read_labels(labelled_folder(tmp_path / "faces"), None)
+    with pytest.raises(ValueError, match=r"other pictures: else\.png is not"):
+        Pool(pictures, tmp_path / "cache", {"else.png": np.zeros((1, 5), np.float32)})
 
 
 def test_profiles_are_drawn_four_times_as_often(tmp_path: Path) -> None:
