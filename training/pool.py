@@ -47,14 +47,15 @@ class Pool:
         self.with_faces = [i for i, p in enumerate(pictures) if len(p.faces)]
         self.without_faces = [i for i, p in enumerate(pictures) if not len(p.faces) and not len(p.ignore)]
         # A group photograph teaches more than a portrait, but the few large groups must not crowd out the rest.
-        self._face_weights = [np.where(_profiles(pictures[i].faces), 4.0, 1.0) for i in self.with_faces]
-        self._weights = np.cumsum([1 + min(3.0, 0.3 * weights.sum()) for weights in self._face_weights])
+        weights = [np.where(_profiles(pictures[i].faces), 4.0, 1.0) for i in self.with_faces]
+        self._face_weights = [np.cumsum(of_faces).tolist() for of_faces in weights]
+        self._weights = np.cumsum([1 + min(3.0, 0.3 * of_faces.sum()) for of_faces in weights]).tolist()
         made = mistakes or {}
         self._mistakes = [(i, made[p.file.name]) for i, p in enumerate(pictures) if p.file.name in made]
         if made and not self._mistakes:
             msg = f"the mistakes are of other pictures: {next(iter(made))} is not among these"
             raise ValueError(msg)
-        self._mistake_weights = np.cumsum([math.sqrt(len(rows)) for _, rows in self._mistakes])
+        self._mistake_weights = np.cumsum([math.sqrt(len(rows)) for _, rows in self._mistakes]).tolist()
 
     def pixels(self, index: int) -> npt.NDArray[np.uint8]:
         """Return a picture, (H, W, 3), BGR, read-only."""
@@ -64,13 +65,14 @@ class Pool:
 
     def random_face(self, rng: random.Random) -> tuple[int, npt.NDArray[np.float32]]:
         """Draw a picture with a face, and one of its faces, (15,); those in profile four times as often."""
-        place = _drawn(self._weights, rng)
+        (place,) = rng.choices(range(len(self.with_faces)), cum_weights=self._weights)
         index = self.with_faces[place]
-        return index, self.pictures[index].faces[_drawn(np.cumsum(self._face_weights[place]), rng)]
+        (face,) = rng.choices(self.pictures[index].faces, cum_weights=self._face_weights[place])
+        return index, face
 
     def random_mistake(self, rng: random.Random) -> tuple[int, npt.NDArray[np.float32]]:
         """Draw a picture with a mistake, and one of its mistakes, (5,)."""
-        index, rows = self._mistakes[_drawn(self._mistake_weights, rng)]
+        ((index, rows),) = rng.choices(self._mistakes, cum_weights=self._mistake_weights)
         return index, rows[rng.randrange(len(rows))]
 
     def random_without_face(self, rng: random.Random) -> int:
@@ -82,11 +84,6 @@ def _profiles(faces: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
     """Which faces show one eye, or nearly: they are rare, and what a frontal face has is not there."""
     left, right = (faces[:, LANDMARKS][:, i : i + 2] for i in (0, 2))
     return np.asarray(np.hypot(*(right - left).T) < _PROFILE * (faces[:, 2] - faces[:, 0]))
-
-
-def _drawn(sums: npt.NDArray[np.float64], rng: random.Random) -> int:
-    """An index by weights, of which ``sums`` are the running sums."""
-    return int(np.searchsorted(sums, rng.random() * sums[-1], side="right"))
 
 
 def _decode(pictures: list[Picture], path: Path) -> None:
