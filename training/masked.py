@@ -18,8 +18,6 @@ _SERVED: Final = 0.6
 _FINE_SIGMA: Final = 4.0
 _SMALLEST: Final = 14
 """Smaller ones (pixels) stay: a blurred patch of 10 pixels may as well be a face."""
-_SMALLEST_OVAL: Final = 8
-"""An oval's edge and its even colour tell it from a face at this size still."""
 
 
 def mask_faces(view: View, rng: random.Random) -> View:
@@ -33,11 +31,10 @@ def mask_faces(view: View, rng: random.Random) -> View:
     method = rng.choice(_METHODS)
     padding = _SERVED_PADDING if rng.random() < _SERVED else rng.uniform(0.0, 0.3)
     strength = rng.random()
-    smallest = _SMALLEST_OVAL if method == "elliptical" else _SMALLEST
     kept = np.ones(len(view.faces), bool)
     for index, face in enumerate(view.faces):
         side = float(min(face[2] - face[0], face[3] - face[1]))
-        if side >= smallest and rng.random() < 0.8:
+        if side >= _SMALLEST and rng.random() < 0.8:
             part = _padded(pixels, face, padding)
             part[:] = _masked(part, method, strength)
             kept[index] = False

@@ -95,13 +95,10 @@ def test_the_share_of_masked_views_can_be_chosen(pool: Pool) -> None:
     assert large(1.0) < 0.4 * large(0.0)
 
 
-@pytest.mark.parametrize("method", ["gaussian", "pixelate", "solid", "elliptical"])
-def test_masked_faces_are_no_faces(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of 10 pixels stay but for an oval; those of 6 always do."""
-    monkeypatch.setattr("training.masked._METHODS", (method,))
+def test_masked_faces_are_no_faces() -> None:
     pixels = np.random.default_rng(5).integers(0, 256, (96, 96, 3), np.uint8)
-    faces = np.full((4, FACE_WIDTH), np.nan, np.float32)
-    faces[:, :4] = [[4, 4, 34, 40], [50, 8, 90, 60], [10, 70, 20, 80], [60, 80, 66, 86]]
+    faces = np.full((3, FACE_WIDTH), np.nan, np.float32)
+    faces[:, :4] = [[4, 4, 34, 40], [50, 8, 90, 60], [10, 70, 20, 80]]
     seen = set()
     for seed in range(40):
         masked = mask_faces(View(pixels, faces, geometry.no_boxes()), random.Random(seed))
@@ -111,9 +108,7 @@ def test_masked_faces_are_no_faces(method: str, monkeypatch: pytest.MonkeyPatch)
             for x1, y1, x2, y2 in faces[:, :4].astype(int)
         ]
         assert gone == changed
-        seen.add(tuple(gone))
-    large = {gone[:2] for gone in seen}
-    assert (True, True) in large
-    assert len(large) > 1
-    assert any(gone[2] for gone in seen) == (method == "elliptical")
-    assert not any(gone[3] for gone in seen)
+        assert not gone[2]
+        seen.add(tuple(gone[:2]))
+    assert (True, True) in seen
+    assert len(seen) > 1
