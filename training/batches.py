@@ -31,7 +31,7 @@ class Batch(NamedTuple):
     pixels: Tensor
     """(B, S, S, 3), uint8, BGR."""
     faces: Tensor
-    """(F, 15), all views' faces as :mod:`training.geometry` says."""
+    """(F, 16), all views' faces as :mod:`training.geometry` says."""
     view: Tensor
     """(F,), the view of each face."""
     counted: Tensor

@@ -1,7 +1,8 @@
 """Labelled views and what moves their labels with their pixels.
 
-Faces are (G, 15) float32: box x1, y1, x2, y2, five landmarks x, y, and how sure detectors are of the face, as a logit;
-landmarks and the logit may be NaN. Ignored boxes are (I, 4).
+Faces are (G, 16) float32: box x1, y1, x2, y2, five landmarks x, y, how sure detectors are of the face, as a logit, and
+whether it is doubtful (1): a place of which only that is known, not whether it is a face. Landmarks, the logit and the
+last may be NaN, which is not doubtful. Ignored boxes are (I, 4).
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
+    "DOUBTFUL",
     "FACE_WIDTH",
     "LANDMARKS",
     "SURENESS",
@@ -29,9 +31,10 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 Faces: TypeAlias = npt.NDArray[np.float32]
 Boxes: TypeAlias = npt.NDArray[np.float32]
 
-FACE_WIDTH = 15
+FACE_WIDTH = 16
 LANDMARKS = slice(4, 14)
 SURENESS = 14
+DOUBTFUL = 15
 """The columns of a face."""
 
 _MIRRORED_LANDMARKS = [1, 0, 2, 4, 3]

@@ -2,14 +2,14 @@
 
 Each line of ``labels.jsonl`` is a picture: ``file``, ``width``, ``height``, ``licence``, ``source``, ``url``,
 ``faces`` (``bbox`` as x1, y1, x2, y2, ``landmarks`` as ten numbers, in pixels, and where known ``sureness``, how sure
-detectors are of it, above 0 and below 1) and ``ignore`` (boxes that may hold a face: neither loss nor false alarm
-there).
+detectors are of it, above 0 and below 1), ``ignore`` (boxes that may hold a face: neither loss nor false alarm there)
+and, where detectors disagree, ``doubtful`` (those of the ignored boxes of which is known how sure they are, as faces).
 """
 
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.anchors import iou
-from training.geometry import FACE_WIDTH, SURENESS
+from training.geometry import DOUBTFUL, FACE_WIDTH, SURENESS, no_faces
 
 __all__ = ["VALIDATION_SOURCES", "Mistakes", "Picture", "line_of", "read_labels", "read_mistakes", "split"]
 
@@ -44,7 +44,10 @@ _CORRECTIONS = Path(__file__).with_name("label_corrections.jsonl")
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture's labels: ``faces`` (G, 15) as :mod:`training.geometry` says, ``ignore`` (I, 4); pixels."""
+    """One picture's labels, as :mod:`training.geometry` says: ``faces`` (G, 16), ``ignore`` (I, 4); pixels.
+
+    ``doubtful`` (D, 16) are those of the ignored boxes of which is known how sure detectors are.
+    """
 
     file: Path
     width: int
@@ -54,6 +57,12 @@ class Picture:
     url: str
     faces: npt.NDArray[np.float32]
     ignore: npt.NDArray[np.float32]
+    doubtful: npt.NDArray[np.float32] = field(default_factory=no_faces)
+
+    @property
+    def places(self) -> npt.NDArray[np.float32]:
+        """Faces and doubtful ones, (G + D, 16)."""
+        return np.concatenate([self.faces, self.doubtful])
 
 
 def read_labels(folder: Path, corrections: Path | None = _CORRECTIONS) -> list[Picture]:
@@ -88,10 +97,13 @@ def read_mistakes(file: Path) -> dict[str, Mistakes]:
     return {row["file"]: np.array(row["mistakes"], np.float32).reshape(-1, 5) for row in _lines(file)}
 
 
-def line_of(picture: Picture, name: str, faces: list[Row], ignore: list[list[float]]) -> str:
+def line_of(
+    picture: Picture, name: str, faces: list[Row], ignore: list[list[float]], doubtful: list[Row] | None = None
+) -> str:
     """Return a line of ``labels.jsonl`` for a picture under another file name, with other labels."""
     row = {"file": name, "width": picture.width, "height": picture.height, "licence": picture.licence}
-    return json.dumps(row | {"source": picture.source, "faces": faces, "ignore": ignore}) + "\n"
+    row |= {"source": picture.source, "faces": faces, "ignore": ignore}
+    return json.dumps(row | ({"doubtful": doubtful} if doubtful else {})) + "\n"
 
 
 def split(pictures: list[Picture]) -> tuple[list[Picture], list[Picture]]:
@@ -112,10 +124,6 @@ def _lines(path: Path) -> Iterator[Row]:
 
 def _picture(folder: Path, row: Row) -> Picture:
     try:
-        faces = [
-            [*face["bbox"], *(face.get("landmarks") or [np.nan] * 10), _logit(face.get("sureness"))]
-            for face in row["faces"]
-        ]
         return Picture(
             folder / "images" / row["file"],
             row["width"],
@@ -123,12 +131,21 @@ def _picture(folder: Path, row: Row) -> Picture:
             row["licence"],
             row["source"].removeprefix("https://"),
             row.get("url") or "",
-            np.array(faces, np.float32).reshape(-1, FACE_WIDTH),
+            _faces(row["faces"], doubtful=False),
             np.array(row["ignore"], np.float32).reshape(-1, 4),
+            _faces(row.get("doubtful", []), doubtful=True),
         )
     except KeyError as error:
         msg = f"labels of {row.get('file', 'a picture')}: the key {error} is missing"
         raise ValueError(msg) from error
+
+
+def _faces(rows: list[Row], *, doubtful: bool) -> npt.NDArray[np.float32]:
+    faces = [
+        [*face["bbox"], *(face.get("landmarks") or [np.nan] * 10), _logit(face.get("sureness")), doubtful]
+        for face in rows
+    ]
+    return np.array(faces, np.float32).reshape(-1, FACE_WIDTH)
 
 
 def _logit(share: float | None) -> float:
@@ -139,12 +156,17 @@ def _corrected(picture: Picture, change: Row) -> Picture:
     dropped, uncertain = change.get("drop", []), change.get("ignore", [])
     kept = picture.faces[np.setdiff1d(np.arange(len(picture.faces)), [*dropped, *uncertain])]
     found, none = (np.array(change.get(key, []), np.float32).reshape(-1, 4) for key in ("faces", "none"))
-    told = (iou(picture.ignore, np.concatenate([found, none])) >= _TOLD).any(1)
+    told = _told(picture.ignore, found, none)
     found = found[~(iou(found, kept[:, :4]) >= _TOLD).any(1)]
     new = np.full((len(found), FACE_WIDTH), np.nan, np.float32)
-    new[:, :4], new[:, SURENESS] = found, _logit(_SEEN_BY_EYE)
+    new[:, :4], new[:, SURENESS], new[:, DOUBTFUL] = found, _logit(_SEEN_BY_EYE), 0
     return replace(
         picture,
         faces=np.concatenate([kept, new]),
         ignore=np.concatenate([picture.ignore[~told], picture.faces[uncertain, :4].reshape(-1, 4)]),
+        doubtful=picture.doubtful[~_told(picture.doubtful[:, :4], found, none)],
     )
+
+
+def _told(boxes: npt.NDArray[np.float32], *told: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    return np.asarray((iou(boxes, np.concatenate(told)) >= _TOLD).any(1))

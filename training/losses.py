@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from training.anchors import anchors
 from training.batches import Batch
-from training.geometry import LANDMARKS, SURENESS
+from training.geometry import DOUBTFUL, LANDMARKS, SURENESS
 from training.model import Predictions
 
 __all__ = ["Losses", "Positives", "assign", "held_losses", "held_score_loss", "losses", "winners"]
@@ -31,7 +31,7 @@ _TOUCHING = 0.1
 _NEAR_HIGHEST = 0.7
 _MOST_MISPLACED = 3
 _FARTHEST, _FARTHEST_CLEAR, _CLEAR = 2.5, 5.0, 16.0
-"""How far a face's scores go to what detectors agree on, logits, and how far from so many pixels on."""
+"""How far a face's scores go to what detectors agree on, logits, and how far from so many pixels on or if doubtful."""
 _LEAST_CLEAR = 0.85
 """From there on a face is one, however unsure detectors are of a profile or of a half in the dark; a score of 0.7."""
 
@@ -66,7 +66,7 @@ def assign(logits: Tensor, boxes: Tensor, batch: Batch) -> Positives:
     chosen: list[Tensor] = []
     owners: list[Tensor] = []
     for view in range(len(logits)):
-        mine = (batch.view == view).nonzero()[:, 0]
+        mine = ((batch.view == view) & ~(batch.faces[:, DOUBTFUL] > 0)).nonzero()[:, 0]
         if not len(mine):
             continue
         faces = batch.faces[mine, :4]
@@ -137,7 +137,7 @@ def held_score_loss(predictions: Predictions, held: Tensor, batch: Batch) -> Ten
 
     What a network knows of faces stays (learning without forgetting: Li and Hoiem, 2016, arXiv 1606.09282); what the
     labels say is no face, and boxes that lie beside their face, it unlearns. Where the labels say how sure several
-    detectors are of a face, its scores move together, so that the highest comes nearer to that.
+    detectors are of a face, or of a doubtful place, its scores move together, so that the highest comes nearer to that.
 
     Args:
         predictions: Of the network in training.
@@ -153,12 +153,14 @@ def held_score_loss(predictions: Predictions, held: Tensor, batch: Batch) -> Ten
     quality = torch.zeros_like(logits)
     on_face = torch.zeros_like(logits, dtype=torch.bool)
     spared = torch.zeros_like(on_face)
+    on_sure_face = torch.zeros_like(on_face)
     for view in range(len(logits)):
         faces = batch.faces[batch.view == view]
         if not len(faces):
             continue
         overlap, owner = _pairwise_iou(faces[:, :4], boxes[view]).max(0)
         on_face[view] = overlap >= _ON_FACE
+        on_sure_face[view] = on_face[view] & ~(faces[:, DOUBTFUL] > 0)[owner]
         quality[view] = ((overlap - _BESIDE) / (_FITTING - _BESIDE)).clamp(0, 1)
         misplaced = torch.zeros_like(faces[:, 0]).scatter_reduce(0, owner, overlap, "amax") < _FITTING
         spared[view] = misplaced[owner] & (overlap >= _TOUCHING)
@@ -169,7 +171,7 @@ def held_score_loss(predictions: Predictions, held: Tensor, batch: Batch) -> Ten
     # Less than this entropy no score that is not 0 or 1 can have.
     least = functional.binary_cross_entropy(target, target, reduction="none")
     counted = ((batch.counted | on_face) & ~spared).float()
-    return ((entropy - least) * difficulty * counted).sum() / max(int(on_face.sum()), 1)
+    return ((entropy - least) * difficulty * counted).sum() / max(int(on_sure_face.sum()), 1)
 
 
 def _moves(held: Tensor, overlap: Tensor, owner: Tensor, faces: Tensor) -> Tensor:
@@ -178,10 +180,11 @@ def _moves(held: Tensor, overlap: Tensor, owner: Tensor, faces: Tensor) -> Tenso
     fitting = torch.where(overlap >= _FITTING, held, -torch.inf)
     highest = torch.full_like(sureness, -torch.inf).scatter_reduce(0, owner, fitting, "amax")
     known = sureness.isfinite() & highest.isfinite()
+    doubtful = faces[:, DOUBTFUL] > 0
     clear = (faces[:, 2:4] - faces[:, :2]).prod(1).sqrt() >= _CLEAR
-    sureness = torch.where(clear, sureness.clamp(min=_LEAST_CLEAR), sureness)
+    sureness = torch.where(clear & ~doubtful, sureness.clamp(min=_LEAST_CLEAR), sureness)
     apart = torch.where(known, sureness - highest, 0.0)
-    farthest = torch.where(clear, _FARTHEST_CLEAR, _FARTHEST)
+    farthest = torch.where(clear | doubtful, _FARTHEST_CLEAR, _FARTHEST)
     return torch.minimum(torch.maximum(apart, -farthest), farthest)
 
 
@@ -224,7 +227,8 @@ def winners(scores: Tensor, boxes: Tensor, batch: Batch) -> tuple[Tensor, Tensor
     Args:
         scores: (B, N).
         boxes: (B, N, 4), pixels.
-        batch: The views' labels. Faces that the view cuts have no winners: nobody can tell where they end.
+        batch: The views' labels. Faces that the view cuts have no winners: nobody can tell where they end; doubtful
+            ones have none either.
 
     Returns:
         Indices in the flattened (B, N), their faces' indices, and their weights, which sum to 1 for each face; all
@@ -237,7 +241,7 @@ def winners(scores: Tensor, boxes: Tensor, batch: Batch) -> tuple[Tensor, Tensor
     centres, strides = _grid(view_size)
     chosen, owners, weights = [], [], []
     for view in range(len(boxes)):
-        mine = (batch.view == view).nonzero()[:, 0]
+        mine = ((batch.view == view) & ~(batch.faces[:, DOUBTFUL] > 0)).nonzero()[:, 0]
         if not len(mine):
             continue
         faces = batch.faces[mine, :4]

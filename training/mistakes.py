@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.anchors import iou
+from training.geometry import SURENESS, Faces
 from training.labels import Mistakes, Picture, read_labels, split
 from training.looks import Look, looks
 from training.metrics import Detections, covered
@@ -25,6 +26,7 @@ _ALARM = 0.3
 _FOUND = 0.5
 _BESIDE, _FITTING = 0.45, 0.6
 """Below the first IoU a detection is on no face; from the second on it fits its face."""
+_TOO_SURE = 0.25
 _SMALLEST_ALARM, _SMALLEST_FACE = 7.0, 12.0
 """Pixels of the input. Smaller faces are missed for want of pixels."""
 
@@ -41,11 +43,18 @@ def mistakes(found: Detections, picture: Picture, scale: float) -> Mistakes:
     overlap = iou(found.boxes, faces)
     sizes = _sizes(found.boxes) * scale
     alarm = (found.scores >= _ALARM) & (overlap < _BESIDE).all(1) & (sizes >= _SMALLEST_ALARM)
-    alarm &= ~covered(found.boxes, picture.ignore)
+    alarm &= ~covered(found.boxes, picture.ignore) | _too_sure(found, picture.doubtful)
     best = np.where(overlap >= _FITTING, found.scores[:, None], 0.0).max(0, initial=0.0)
     missed = (best < _FOUND) & (_sizes(faces) * scale >= _SMALLEST_FACE)
     boxes = np.concatenate([found.boxes[alarm], faces[missed]])
     return np.concatenate([boxes, _sizes(boxes)[:, None] * scale], 1).astype(np.float32)
+
+
+def _too_sure(found: Detections, doubtful: Faces) -> npt.NDArray[np.bool_]:
+    """Which detections are of doubtful places of which detectors are far less sure."""
+    sureness = 1 / (1 + np.exp(-doubtful[:, SURENESS]))
+    on = iou(found.boxes, doubtful[:, :4]) >= _FITTING
+    return np.asarray((on & (found.scores[:, None] - sureness >= _TOO_SURE)).any(1))
 
 
 def _sizes(boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -64,7 +64,7 @@ class Pool:
         return flat.reshape(picture.height, picture.width, 3)
 
     def random_face(self, rng: random.Random) -> tuple[int, npt.NDArray[np.float32]]:
-        """Draw a picture with a face, and one of its faces, (15,); those in profile four times as often."""
+        """Draw a picture with a face, and one of its faces, (16,); those in profile four times as often."""
         (place,) = rng.choices(range(len(self.with_faces)), cum_weights=self._weights)
         index = self.with_faces[place]
         (face,) = rng.choices(self.pictures[index].faces, cum_weights=self._face_weights[place])

@@ -6,6 +6,7 @@ pixels is to learn. What was mended by eye stays mended.
 """
 
 import argparse
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,8 @@ Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Found:
-    """A picture's faces by agreement: G of them, and the boxes (I, 4) that nobody is sure of."""
+class Seen:
+    """G places of a picture, and how sure the looks are of them."""
 
     boxes: Floats
     """(G, 4), pixels."""
@@ -48,7 +49,16 @@ class Found:
     """(G,), the mean score of all looks."""
     served: Floats
     """(G,), the mean score of the looks at the size that the service uses."""
+
+
+@dataclass(frozen=True)
+class Found(Seen):
+    """A picture's faces by agreement, and what else the looks see."""
+
+    doubtful: Seen
+    """Places of which they are less sure."""
     ignore: Floats
+    """(I, 4), all boxes that nobody is sure of, the doubtful ones too."""
 
 
 def agreed(seen: Places, weights: Floats, picture: Picture, unmended: Picture) -> Found:
@@ -71,11 +81,13 @@ def agreed(seen: Places, weights: Floats, picture: Picture, unmended: Picture) -
     boxes = seen.boxes[face]
     perhaps = (mean >= _UNSURE) & ~face & ~none & ~unsure & ~_inside(seen.boxes, boxes)
     lost = former[~_meets(former, boxes)]
+    served = seen.scores[:, :_SERVED_LOOKS].mean(1)
     return Found(
         boxes,
         seen.landmarks[face],
         mean[face],
-        seen.scores[face, :_SERVED_LOOKS].mean(1),
+        served[face],
+        Seen(seen.boxes[perhaps], seen.landmarks[perhaps], mean[perhaps], served[perhaps]),
         np.concatenate([picture.ignore, seen.boxes[perhaps], lost]),
     )
 
@@ -131,24 +143,30 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _write(into: Path, pictures: list[Picture], found: list[Found]) -> int:
-    sure = sureness(
-        np.concatenate([f.agreement for f in found]), np.concatenate([f.served for f in found])
-    ).tolist()
+    seen = [part for one in found for part in (one, one.doubtful)]
+    sure = iter(
+        sureness(
+            np.concatenate([s.agreement for s in seen]), np.concatenate([s.served for s in seen])
+        ).tolist()
+    )
     images = into / "images"
     images.mkdir(parents=True, exist_ok=True)
-    total = 0
     with (into / "labels.jsonl").open("w", encoding="utf-8") as file:
         for picture, one in zip(pictures, found, strict=True):
             # A name of its own: the corrections of the folder's labels are not for these.
             name = f"agreed_{picture.file.name}"
             (images / name).unlink(missing_ok=True)
             (images / name).symlink_to(picture.file.resolve())
-            rows: list[dict[str, Any]] = []
-            for box, points in zip(one.boxes.tolist(), one.landmarks.tolist(), strict=True):
-                rows.append({"bbox": box, "landmarks": points, "sureness": round(sure[total], 4)})
-                total += 1
-            file.write(line_of(picture, name, rows, one.ignore.tolist()))
-    return total
+            faces, doubtful = _rows(one, sure), _rows(one.doubtful, sure)
+            file.write(line_of(picture, name, faces, one.ignore.tolist(), doubtful))
+    return sum(len(one.boxes) for one in found)
+
+
+def _rows(seen: Seen, sure: Iterator[float]) -> list[dict[str, Any]]:
+    return [
+        {"bbox": box, "landmarks": points, "sureness": round(next(sure), 4)}
+        for box, points in zip(seen.boxes.tolist(), seen.landmarks.tolist(), strict=True)
+    ]
 
 
 if __name__ == "__main__":

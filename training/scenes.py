@@ -87,7 +87,7 @@ def _plain(pool: Pool, rng: random.Random, size: int) -> View:
     matrix = np.array([[scale, 0, -x], [0, scale, -y]], np.float32)
     pixels = np.zeros((size, size, 3), np.uint8)
     _warp(source, matrix, scale, pixels)
-    faces, ignore = geometry.move(picture.faces, picture.ignore, matrix, scale)
+    faces, ignore = geometry.move(picture.places, picture.ignore, matrix, scale)
     return View(pixels, *geometry.clip(faces, ignore, (0, 0, size, size)))
 
 
@@ -151,7 +151,7 @@ def _cut_out(
     else:
         pixels = background(pool, rng, width, height)
     _warp(source, matrix, scale, pixels)
-    faces, ignore = geometry.move(picture.faces, picture.ignore, matrix, scale)
+    faces, ignore = geometry.move(picture.places, picture.ignore, matrix, scale)
     return View(pixels, *geometry.clip(faces, ignore, (0, 0, width, height)))
 
 
@@ -240,7 +240,7 @@ def _paste(pool: Pool, rng: random.Random, size: int) -> View:
             cv2.resize(pool.pixels(index)[y1:y2, x1:x2], (width, height), interpolation=how), np.uint8
         )
         matrix = np.array([[scale, 0, left - x1 * scale], [0, scale, top - y1 * scale]], np.float32)
-        faces, ignore = geometry.clip(*geometry.move(picture.faces, picture.ignore, matrix, scale), window)
+        faces, ignore = geometry.clip(*geometry.move(picture.places, picture.ignore, matrix, scale), window)
         own = geometry.move(face[None], geometry.no_boxes(), matrix, scale)[0][0]
         if rng.random() < 0.6:
             faces, ignore = _blend_ellipse(view.pixels, patch, window, own, faces, ignore, rng)

@@ -65,6 +65,8 @@ def test_a_face_is_what_the_looks_agree_on(scores: tuple[float, float], faces: i
     found = agreed(seen, WEIGHTS, _picture(), _picture())
     assert (len(found.boxes), len(found.ignore)) == (faces, ignored)
     assert found.agreement == pytest.approx(np.full(faces, np.mean(scores)))
+    assert found.doubtful.boxes.tolist() == found.ignore.tolist()
+    assert found.doubtful.agreement == pytest.approx(np.full(ignored, np.mean(scores)))
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,14 @@
 """Reading labelled folders."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.training.support import labelled_folder
-from training.geometry import FACE_WIDTH, LANDMARKS, SURENESS
+from training.geometry import DOUBTFUL, FACE_WIDTH, LANDMARKS, SURENESS
 from training.labels import VALIDATION_SOURCES, read_labels, split
 from training.pool import Pool
 
@@ -65,6 +66,23 @@ def test_ignored_places_that_were_looked_at_are_faces_or_none(folder: Path, tmp_
     assert picture.faces[2, :4].tolist() == place
     assert np.isnan(picture.faces[2, LANDMARKS]).all()
     assert picture.faces[2, SURENESS] > 0  # more likely a face than not
+
+
+def test_doubtful_places_are_read_until_somebody_tells_what_they_are(folder: Path, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in (folder / "labels.jsonl").read_text(encoding="utf-8").splitlines()]
+    place = rows[2]["ignore"][0]
+    rows[2]["doubtful"] = [{"bbox": place, "landmarks": None, "sureness": 0.2}]
+    (folder / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    picture = read_labels(folder, None)[2]
+    assert picture.doubtful[:, :4].tolist() == [place]
+    assert picture.doubtful[0, [SURENESS, DOUBTFUL]].tolist() == [pytest.approx(math.log(0.25)), 1]
+    assert picture.faces[:, DOUBTFUL].tolist() == [0, 0]
+    assert picture.places.tolist()[2][:4] == place
+    corrections = tmp_path / "corrections.jsonl"
+    for key in ("faces", "none"):
+        corrections.write_text(json.dumps({"file": "2.png", key: [place]}), encoding="utf-8")
+        told = read_labels(folder, corrections)[2]
+        assert len(told.doubtful) == len(told.ignore) == 0
 
 
 def test_a_label_line_that_is_not_json_is_named(folder: Path) -> None:

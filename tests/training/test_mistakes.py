@@ -9,7 +9,7 @@ import pytest
 
 from service.detection.registry import BUNDLED_DIR
 from tests.training.support import labelled_folder
-from training.geometry import FACE_WIDTH
+from training.geometry import DOUBTFUL, FACE_WIDTH, SURENESS
 from training.labels import Picture, read_labels, read_mistakes
 from training.metrics import Detections
 from training.mistakes import main, mistakes
@@ -17,13 +17,17 @@ from training.pool import Pool
 from training.scenes import compose
 
 _FACE = (100.0, 100.0, 140.0, 140.0)
+_DOUBTFUL = (500.0, 300.0, 540.0, 340.0)
+"""A place of which detectors are as sure as not."""
 
 
 def _picture() -> Picture:
     faces = np.full((1, FACE_WIDTH), np.nan, np.float32)
     faces[0, :4] = _FACE
-    ignore = np.array([[300, 300, 340, 340]], np.float32)
-    return Picture(Path("a.png"), 640, 480, "CC0-1.0", "a", "", faces, ignore)
+    ignore = np.array([[300, 300, 340, 340], _DOUBTFUL], np.float32)
+    doubtful = np.full((1, FACE_WIDTH), np.nan, np.float32)
+    doubtful[0, :4], doubtful[0, SURENESS], doubtful[0, DOUBTFUL] = _DOUBTFUL, 0.0, 1
+    return Picture(Path("a.png"), 640, 480, "CC0-1.0", "a", "", faces, ignore, doubtful)
 
 
 def _found(*rows: tuple[float, float, float, float, float]) -> Detections:
@@ -39,6 +43,8 @@ def _found(*rows: tuple[float, float, float, float, float]) -> Detections:
         ((400, 100, 406, 106, 0.9), False),  # too small to tell
         ((305, 302, 341, 338, 0.9), False),  # nobody knows what is there
         ((120, 100, 160, 140, 0.4), True),  # beside the face
+        ((*_DOUBTFUL, 0.7), False),
+        ((*_DOUBTFUL, 0.8), True),  # much surer than the others
     ],
 )
 def test_a_false_alarm_is_a_mistake(row: tuple[float, float, float, float, float], wrong: bool) -> None:

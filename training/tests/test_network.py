@@ -9,7 +9,7 @@ import torch
 from tests.training.support import labelled_folder
 from training.anchors import anchors
 from training.batches import Batch, Batches
-from training.geometry import FACE_WIDTH, LANDMARKS, SURENESS
+from training.geometry import DOUBTFUL, FACE_WIDTH, LANDMARKS, SURENESS
 from training.labels import read_labels
 from training.losses import assign, held_losses, held_score_loss, losses, winners
 from training.model import FaceDetector
@@ -43,7 +43,7 @@ def test_outputs_are_in_the_order_of_the_anchors(network: FaceDetector) -> None:
 
 def _batch(*faces: list[float], size: int = 96) -> Batch:
     """One view; a face's landmarks lie beside each other near its upper left corner."""
-    rows = [[*face, *(np.tile(face[:2], 5) + 4), np.nan] for face in faces]
+    rows = [[*face, *(np.tile(face[:2], 5) + 4), np.nan, 0] for face in faces]
     labels = np.array(rows, np.float32).reshape(-1, FACE_WIDTH)
     return Batch(
         torch.zeros(1, size, size, 3, dtype=torch.uint8),
@@ -244,22 +244,38 @@ def test_a_face_that_no_box_fits_keeps_its_scores_and_learns_its_box() -> None:
     assert winners(held, boxes[None], batch)[0].tolist() == near[[0, 1, 2, 3]].tolist()
 
 
+def test_a_doubtful_place_moves_scores_where_there_is_no_other_loss_and_nothing_else() -> None:
+    batch = _batch([20, 24, 52, 56])
+    batch.faces[0, SURENESS], batch.faces[0, DOUBTFUL] = -1.0, 1
+    batch.counted[:] = False
+    distances, _, offsets = _perfect(batch)
+    held = torch.full((1, batch.counted.shape[1]), 0.5)
+    terms = held_losses((held, distances, offsets), held, batch)
+    assert terms.score > 0
+    assert terms.box == terms.landmarks == 0
+    assert not losses((held, distances, offsets), batch).box
+
+
 @pytest.mark.parametrize(
-    ("size", "sureness", "moved"),
+    ("size", "sureness", "moved", "doubtful"),
     [
-        (32, 2.0, 1.0),
-        (32, 0.9, -0.1),
-        (32, 0.0, -0.15),  # a clear face is one
-        (32, 9.0, 5.0),
-        (12, 0.0, -1.0),
-        (12, 9.0, 2.5),
-        (12, -9.0, -2.5),
-        (32, np.nan, 0.0),
+        (32, 2.0, 1.0, 0),
+        (32, 0.9, -0.1, 0),
+        (32, 0.0, -0.15, 0),  # a clear face is one
+        (32, 9.0, 5.0, 0),
+        (12, 0.0, -1.0, 0),
+        (12, 9.0, 2.5, 0),
+        (12, -9.0, -2.5, 0),
+        (32, np.nan, 0.0, 0),
+        (32, 0.0, -1.0, 1),  # a doubtful place is none
+        (12, -9.0, -5.0, 1),
     ],
 )
-def test_scores_move_towards_what_detectors_agree_on(size: int, sureness: float, moved: float) -> None:
+def test_scores_move_towards_what_detectors_agree_on(
+    size: int, sureness: float, moved: float, doubtful: int
+) -> None:
     batch = _batch([20, 24, 20 + size, 24 + size])
-    batch.faces[0, SURENESS] = sureness
+    batch.faces[0, SURENESS], batch.faces[0, DOUBTFUL] = sureness, doubtful
     distances, _, offsets = _perfect(batch)
     held = torch.full((1, batch.counted.shape[1]), 0.5)
     held[0, 7] = 1.0
