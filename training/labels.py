@@ -98,7 +98,11 @@ def read_mistakes(file: Path) -> dict[str, Mistakes]:
 
 
 def line_of(
-    picture: Picture, name: str, faces: list[Row], ignore: list[list[float]], doubtful: list[Row] | None = None
+    picture: Picture,
+    name: str,
+    faces: list[Row],
+    ignore: list[list[float]],
+    doubtful: list[Row] | None = None,
 ) -> str:
     """Return a line of ``labels.jsonl`` for a picture under another file name, with other labels."""
     row = {"file": name, "width": picture.width, "height": picture.height, "licence": picture.licence}

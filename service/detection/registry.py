@@ -105,7 +105,7 @@ REGISTRY: Final[dict[str, ModelEntry]] = {
             source="comes with the service",
             input="1×3×H×W float32, RGB, H and W free multiples of 32",
             speed="fastest",
-            sha256=("787a07f45d85e55603ed5d0bce1f5ff7c9cd12a6902f97ca00a984716cb59ea9",),
+            sha256=("8de4ba4ef0c71db85f3933cf0e0179d989c20c1d45fbe178f03ee60464ab302e",),
             size_bytes=774809,
             bundled=True,
         ),
