@@ -27,7 +27,7 @@ _CENTERFACE_LOOKS = ((960, False, 1.0),)
 _SERVED_LOOKS = 2
 _LOWEST = 0.05
 _FACE, _NEW_FACE, _UNSURE = 0.30, 0.50, 0.14
-"""The least agreement on a face that was labelled, on one that was not, and on a place that gives no loss.
+"""The least agreement on a face that was labelled, on one that was not, and on a doubtful place.
 
 Of the unlabelled places between the first two, most were fruit, hands and parts of larger faces, looked at by eye."""
 _SURE = 0.55
