@@ -73,6 +73,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--cache", type=Path, default=Path("training/cache"))
     options = parser.parse_args(arguments)
     training, pictures = split(read_labels(options.folder))
+    if not training or not pictures:
+        parser.error(
+            f"{options.folder}: {len(training)} training and {len(pictures)} validation pictures, needs both"
+        )
     pool, rng = Pool(training, options.cache), random.Random(options.kind)
     images = options.into / "images"
     images.mkdir(parents=True, exist_ok=True)

@@ -60,3 +60,19 @@ def test_labels_turn_with_the_picture(tmp_path: Path, kind: str, degrees: int) -
     inside = 0, 0, after.width, after.height
     assert (after.faces[:, :2] >= inside[:2]).all()
     assert (after.faces[:, 2:4] <= inside[2:]).all()
+
+
+def test_a_folder_of_training_or_validation_pictures_alone_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = labelled_folder(tmp_path / "faces")
+    lines = (folder / "labels.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    for kept, counts in (
+        (lines[-1:], "0 training and 1 validation"),
+        (lines[:-1], "7 training and 0 validation"),
+    ):
+        (folder / "labels.jsonl").write_text("".join(kept), encoding="utf-8")
+        with pytest.raises(SystemExit):
+            main([str(folder), str(tmp_path / "made"), "tilted", "--cache", str(tmp_path / "cache")])
+        assert f"{counts} pictures, needs both" in capsys.readouterr().err
+    assert not (tmp_path / "made").exists()
