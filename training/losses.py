@@ -66,7 +66,7 @@ def assign(logits: Tensor, boxes: Tensor, batch: Batch) -> Positives:
     chosen: list[Tensor] = []
     owners: list[Tensor] = []
     for view in range(len(logits)):
-        mine = ((batch.view == view) & ~(batch.faces[:, DOUBTFUL] > 0)).nonzero()[:, 0]
+        mine = _faces_of(batch, view)
         if not len(mine):
             continue
         faces = batch.faces[mine, :4]
@@ -160,7 +160,7 @@ def held_score_loss(predictions: Predictions, held: Tensor, batch: Batch) -> Ten
             continue
         overlap, owner = _pairwise_iou(faces[:, :4], boxes[view]).max(0)
         on_face[view] = overlap >= _ON_FACE
-        on_sure_face[view] = on_face[view] & ~(faces[:, DOUBTFUL] > 0)[owner]
+        on_sure_face[view] = on_face[view] & ~_doubtful(faces)[owner]
         quality[view] = ((overlap - _BESIDE) / (_FITTING - _BESIDE)).clamp(0, 1)
         misplaced = torch.zeros_like(faces[:, 0]).scatter_reduce(0, owner, overlap, "amax") < _FITTING
         spared[view] = misplaced[owner] & (overlap >= _TOUCHING)
@@ -180,7 +180,7 @@ def _moves(held: Tensor, overlap: Tensor, owner: Tensor, faces: Tensor) -> Tenso
     fitting = torch.where(overlap >= _FITTING, held, -torch.inf)
     highest = torch.full_like(sureness, -torch.inf).scatter_reduce(0, owner, fitting, "amax")
     known = sureness.isfinite() & highest.isfinite()
-    doubtful = faces[:, DOUBTFUL] > 0
+    doubtful = _doubtful(faces)
     clear = (faces[:, 2:4] - faces[:, :2]).prod(1).sqrt() >= _CLEAR
     sureness = torch.where(clear & ~doubtful, sureness.clamp(min=_LEAST_CLEAR), sureness)
     apart = torch.where(known, sureness - highest, 0.0)
@@ -241,7 +241,7 @@ def winners(scores: Tensor, boxes: Tensor, batch: Batch) -> tuple[Tensor, Tensor
     centres, strides = _grid(view_size)
     chosen, owners, weights = [], [], []
     for view in range(len(boxes)):
-        mine = ((batch.view == view) & ~(batch.faces[:, DOUBTFUL] > 0)).nonzero()[:, 0]
+        mine = _faces_of(batch, view)
         if not len(mine):
             continue
         faces = batch.faces[mine, :4]
@@ -273,6 +273,15 @@ def _misplaced(overlap: Tensor, owner: Tensor, faces: int) -> tuple[Tensor, Tens
     best = torch.zeros_like(owner, dtype=torch.bool)
     best[boxes[overlaps > 0]] = True
     return (own < _FITTING).all(1), best
+
+
+def _faces_of(batch: Batch, view: int) -> Tensor:
+    """The indices of a view's faces, the doubtful ones left out."""
+    return ((batch.view == view) & ~_doubtful(batch.faces)).nonzero()[:, 0]
+
+
+def _doubtful(faces: Tensor) -> Tensor:
+    return faces[:, DOUBTFUL] > 0
 
 
 def _mean(values: Tensor, weights: Tensor) -> Tensor:
