@@ -6,6 +6,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from training.anchors import iou
 from training.geometry import Pixels, View
 
 __all__ = ["mask_faces"]
@@ -16,8 +17,13 @@ _SERVED_PADDING: Final = 0.15
 _SERVED: Final = 0.6
 """The service's padding if a request asks for none, and the share of the views that have it."""
 _FINE_SIGMA: Final = 4.0
-_SMALLEST: Final = 14
-"""Smaller ones (pixels) stay: a blurred patch of 10 pixels may as well be a face."""
+_SMALLEST: Final = 8
+_SMALLEST_BLURRED: Final = 14
+"""Smaller ones (pixels) are masked by ovals of one colour only: a blurred patch of 10 may as well be a face."""
+_SAME: Final = 0.8
+"""The least IoU of a place's two boxes."""
+_FINER: Final = 8
+"""An oval's edge is that of one drawn on so many times as many pixels: the service masks before it reduces."""
 
 
 def mask_faces(view: View, rng: random.Random) -> View:
@@ -34,11 +40,14 @@ def mask_faces(view: View, rng: random.Random) -> View:
     kept = np.ones(len(view.faces), bool)
     for index, face in enumerate(view.faces):
         side = float(min(face[2] - face[0], face[3] - face[1]))
+        small = side < _SMALLEST_BLURRED
         if side >= _SMALLEST and rng.random() < 0.8:
             part = _padded(pixels, face, padding)
-            part[:] = _masked(part, method, strength)
+            part[:] = _plain_oval(part) if small else _masked(part, method, strength)
             kept[index] = False
-    return View(pixels, view.faces[kept], view.ignore)
+    # A doubtful place is an ignored one, too, until it is masked.
+    known = (iou(view.ignore, view.faces[~kept, :4]) >= _SAME).any(1)
+    return View(pixels, view.faces[kept], view.ignore[~known])
 
 
 def _padded(pixels: Pixels, face: np.ndarray, padding: float) -> Pixels:
@@ -67,6 +76,15 @@ def _masked(part: Pixels, method: str, strength: float) -> Pixels:
     inside = np.zeros((height, width, 1), np.uint8)
     cv2.ellipse(inside, ((width / 2, height / 2), (width, height), 0), 1, -1)
     return np.where(inside > 0, blurred, part)
+
+
+def _plain_oval(part: Pixels) -> Pixels:
+    """What an oval of the service's leaves of a face of 10 pixels whose picture it reduces: one colour, soft edges."""
+    height, width = part.shape[:2]
+    fine = np.zeros((height * _FINER, width * _FINER), np.float32)
+    cv2.ellipse(fine, ((fine.shape[1] / 2, fine.shape[0] / 2), (fine.shape[1], fine.shape[0]), 0), 1.0, -1)
+    inside = np.asarray(cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA))[..., None]
+    return np.rint(part * (1 - inside) + part.mean((0, 1)) * inside).astype(np.uint8)
 
 
 def _blurred(part: Pixels, sigma: float) -> Pixels:

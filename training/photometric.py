@@ -13,12 +13,13 @@ _LEVELS = np.arange(256) / 255.0
 
 
 def disturb(pixels: Pixels, rng: random.Random) -> Pixels:
-    """Return a view under other light, with a colour cast, grey, blurred, enlarged, noisy or compressed, by chance."""
+    """Return a view in other light, colours or contrast, grey, blurred, enlarged, noisy or compressed, by chance."""
     for chance, effect in (
         (0.6, _tone),
         (0.06, _low_light),
         (0.4, _cast),
         (0.3, _saturation),
+        (0.12, _overlay),
         (0.15, _blur),
         (0.1, _low_resolution),
         (0.15, _noise),
@@ -48,9 +49,24 @@ def _cast(pixels: Pixels, rng: random.Random) -> Pixels:
 
 
 def _saturation(pixels: Pixels, rng: random.Random) -> Pixels:
-    grey = cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
     amount = rng.uniform(-0.5, 1.0) if rng.random() < 0.6 else 1.0
-    return np.asarray(cv2.addWeighted(grey, amount, pixels, 1 - amount, 0), np.uint8)
+    return np.asarray(cv2.addWeighted(_grey(pixels), amount, pixels, 1 - amount, 0), np.uint8)
+
+
+def _grey(pixels: Pixels) -> Pixels:
+    return np.asarray(cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR), np.uint8)
+
+
+def _overlay(pixels: Pixels, rng: random.Random) -> Pixels:
+    """Faded to the range between two colours, as pictures behind a page's heading are; mostly from grey."""
+    if rng.random() < 0.6:
+        pixels = _grey(pixels)
+    span = rng.uniform(60, 180)
+    darkest = rng.uniform(0, 255 - span)
+    dark = np.array([darkest + rng.uniform(-50, 50) for _ in range(3)])
+    spans = np.array([span * rng.uniform(0.6, 1.2) for _ in range(3)])
+    table = np.clip(dark + _LEVELS[:, None] * spans, 0, 255).astype(np.uint8)
+    return np.asarray(cv2.LUT(pixels, table[None]), np.uint8)
 
 
 def _blur(pixels: Pixels, rng: random.Random) -> Pixels:

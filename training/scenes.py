@@ -73,7 +73,7 @@ def _plain(pool: Pool, rng: random.Random, size: int) -> View:
     index, face = pool.random_face(rng) if crowd else (rng.randrange(len(pool.pictures)), None)
     picture, source = pool.pictures[index], pool.pixels(index)
     longest = max(picture.width, picture.height)
-    served = min(1.0, _SERVED_SIDE / longest)
+    served = min(_LARGEST_ENLARGEMENT, _SERVED_SIDE / longest)
     scale = served * _log_uniform(rng, 0.85, 1.2)
     if rng.random() < 0.5:
         # Large faces whole, too.

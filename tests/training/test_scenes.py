@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.training.support import labelled_folder
-from training import geometry, scenes
-from training.geometry import FACE_WIDTH, View
+from training import geometry, photometric, scenes
+from training.geometry import DOUBTFUL, FACE_WIDTH, View
 from training.labels import read_labels
 from training.masked import mask_faces
 from training.pool import Pool
@@ -97,10 +97,10 @@ def test_the_share_of_masked_views_can_be_chosen(pool: Pool) -> None:
 
 def test_masked_faces_are_no_faces() -> None:
     pixels = np.random.default_rng(5).integers(0, 256, (96, 96, 3), np.uint8)
-    faces = np.full((3, FACE_WIDTH), np.nan, np.float32)
-    faces[:, :4] = [[4, 4, 34, 40], [50, 8, 90, 60], [10, 70, 20, 80]]
+    faces = np.full((4, FACE_WIDTH), np.nan, np.float32)
+    faces[:, :4] = [[4, 4, 34, 40], [50, 8, 90, 60], [10, 70, 20, 80], [60, 84, 67, 91]]
     seen = set()
-    for seed in range(40):
+    for seed in range(80):
         masked = mask_faces(View(pixels, faces, geometry.no_boxes()), random.Random(seed))
         gone = [not (masked.faces[:, :4] == face[:4]).all(1).any() for face in faces]
         changed = [
@@ -108,7 +108,37 @@ def test_masked_faces_are_no_faces() -> None:
             for x1, y1, x2, y2 in faces[:, :4].astype(int)
         ]
         assert gone == changed
-        assert not gone[2]
-        seen.add(tuple(gone[:2]))
-    assert (True, True) in seen
-    assert len(seen) > 1
+        assert not gone[3]
+        if gone[2]:
+            assert np.ptp(masked.pixels[72:78, 13:17].astype(int), (0, 1)).max() <= 1
+        seen.add(tuple(gone[:3]))
+    assert (True, True, True) in seen
+    assert (True, True, False) in seen
+    assert len(seen) > 2
+
+
+def test_a_masked_doubtful_place_is_ignored_no_more() -> None:
+    faces = np.full((1, FACE_WIDTH), np.nan, np.float32)
+    faces[0, :4], faces[0, DOUBTFUL] = [20, 20, 50, 60], 1
+    ignore = np.array([[20, 20, 50, 60], [55, 20, 85, 60]], np.float32)
+    view = View(np.zeros((96, 96, 3), np.uint8), faces, ignore)
+    left = [mask_faces(view, random.Random(seed)) for seed in range(20)]
+    assert {(len(v.faces), len(v.ignore)) for v in left} == {(0, 1), (1, 2)}
+
+
+def test_small_pictures_are_enlarged_as_the_service_enlarges_them(pool: Pool) -> None:
+    """Pictures of 160 pixels, whose largest face measures 48, as in an input of 640, or as far as is sensible."""
+    rng = random.Random(9)
+    views = [scenes._plain(pool, rng, 320) for _ in range(120)]
+    largest = max(float((v.faces[:, 2] - v.faces[:, 0]).max(initial=0)) for v in views)
+    assert 48 * 2.2 < largest < 48 * 2.2 * 1.25
+
+
+def test_a_faded_picture_keeps_its_order_of_light() -> None:
+    ramp = np.tile(np.arange(256, dtype=np.uint8)[None, :, None], (4, 1, 3))
+    spans = set()
+    for seed in range(60):
+        faded = photometric._overlay(ramp, random.Random(seed)).astype(int)
+        assert (np.diff(faded, axis=1) >= 0).all()
+        spans.add(int(np.ptp(faded)) // 64)
+    assert len(spans) > 1
