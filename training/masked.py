@@ -84,7 +84,7 @@ def _plain_oval(part: Pixels) -> Pixels:
     fine = np.zeros((height * _FINER, width * _FINER), np.float32)
     cv2.ellipse(fine, ((fine.shape[1] / 2, fine.shape[0] / 2), (fine.shape[1], fine.shape[0]), 0), 1.0, -1)
     inside = np.asarray(cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA))[..., None]
-    return np.rint(part * (1 - inside) + part.mean((0, 1)) * inside).astype(np.uint8)
+    return np.asarray(np.rint(part * (1 - inside) + part.mean((0, 1)) * inside), np.uint8)
 
 
 def _blurred(part: Pixels, sigma: float) -> Pixels:
