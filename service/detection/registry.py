@@ -105,8 +105,8 @@ REGISTRY: Final[dict[str, ModelEntry]] = {
             source="comes with the service",
             input="1×3×H×W float32, RGB, H and W free multiples of 32",
             speed="fastest",
-            sha256=("8de4ba4ef0c71db85f3933cf0e0179d989c20c1d45fbe178f03ee60464ab302e",),
-            size_bytes=774809,
+            sha256=("34f9f933711c1b98264ba92c9277aebe0e0de713f1beeaef61f2d013c6068301",),
+            size_bytes=774_811,
             bundled=True,
         ),
         ModelEntry(
