@@ -42,6 +42,21 @@ def test_rows_of_figures_are_full(console: Console, width: int, in_a_row: int) -
     assert [tops.count(top) for top in sorted(set(tops))] == [in_a_row] * (6 // in_a_row)
 
 
+@pytest.mark.parametrize("width", [1600, 1280, 800, 400])
+def test_rows_of_charts_are_full(console: Console, width: int) -> None:
+    console.open("/admin")
+    console.page.set_viewport_size({"width": width, "height": 900})
+    console.page.evaluate(
+        "for (const card of document.querySelectorAll('.charts .card')) card.hidden = false"
+    )
+    cards = [card.bounding_box() for card in console.page.locator(".charts .card").all()]
+    ends: dict[float, float] = {}
+    for box in filter(None, cards):
+        ends[box["y"]] = max(ends.get(box["y"], 0), box["x"] + box["width"])
+    assert len(cards) == 3
+    assert max(ends.values()) - min(ends.values()) <= 1
+
+
 def test_key_from_beginning_to_end(console: Console, screenshots: Path) -> None:
     console.open("/admin/keys")
     key = console.create_key("Door camera", quota="50", expires="2099-01-01T10:00")
