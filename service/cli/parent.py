@@ -8,14 +8,24 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from typing import Final, TypeVarTuple
+from typing import Any, Final, TypeVarTuple
 
-__all__ = ["GRACE_SECONDS", "follow_parent", "guard_forks", "listen_to_signals"]
+__all__ = [
+    "GRACE_SECONDS",
+    "excuse_told_processes",
+    "follow_parent",
+    "guard_forks",
+    "leave_signals",
+    "listen_to_signals",
+]
 
 # Requests in flight get this long after SIGTERM.
 GRACE_SECONDS: Final = 30
 
 _POLL_SECONDS: Final = 0.5
+_HEARSAY_SECONDS: Final = 1.0
+"""A signal to all processes reaches the main one so much later at most."""
+_LISTEN_SECONDS: Final = 0.01
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 _Ts = TypeVarTuple("_Ts")
@@ -32,6 +42,12 @@ def listen_to_signals() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_SIGNALS, signal.SIGHUP))
 
 
+def leave_signals() -> None:
+    """Leave them to the main thread, which sleeps on if another one gets them."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, (*_SIGNALS, signal.SIGHUP))
+
+
 def guard_forks() -> None:
     """Let every process forked from now on end on SIGTERM from its first moment.
 
@@ -41,6 +57,42 @@ def guard_forks() -> None:
     if hasattr(os, "register_at_fork"):
         # Blocked in between: what comes before the child has set its own handling then waits for it.
         os.register_at_fork(before=_block, after_in_parent=_unblock, after_in_child=_begin)
+
+
+def excuse_told_processes(server: Any) -> None:
+    """Let a server process that was told to end not count as failed when the main process is told, too.
+
+    A supervisor that sends SIGTERM to all of them, as systemd does, may be heard by the others first; granian would
+    call their end unexpected, and end with status 1.
+
+    Args:
+        server: granian's, before it serves.
+    """
+    spawn = server._spawn_worker  # granian has no hook for it
+
+    def spawn_excused(*args: Any, **kwargs: Any) -> Any:
+        worker = spawn(*args, **kwargs)
+        judge = worker._watcher
+
+        def watcher() -> None:
+            leave_signals()
+            worker.inner.join()
+            if worker.inner.exitcode in {0, -signal.SIGTERM} and _told(server):
+                worker.interrupt_by_parent = True
+            judge()
+
+        worker._watcher = watcher
+        return worker
+
+    server._spawn_worker = spawn_excused
+
+
+def _told(server: Any) -> bool:
+    """Whether granian's main process has been told to end, or is within a moment."""
+    deadline = time.monotonic() + _HEARSAY_SECONDS
+    while not server.interrupt_signal and time.monotonic() < deadline:
+        time.sleep(_LISTEN_SECONDS)
+    return bool(server.interrupt_signal)
 
 
 def follow_parent() -> None:

@@ -14,7 +14,13 @@ import rich_click as click
 from service.cli.checks import base_url, check_port, fail
 from service.cli.database import Prepared, admin_notes, key_notes, prepare_database
 from service.cli.metrics_folder import metrics_folder
-from service.cli.parent import GRACE_SECONDS, guard_forks, listen_to_signals
+from service.cli.parent import (
+    GRACE_SECONDS,
+    excuse_told_processes,
+    guard_forks,
+    leave_signals,
+    listen_to_signals,
+)
 from service.detection.registry import ModelFile, resolve_model
 from service.errors import SettingsError, StartupError
 from service.logs import log_config
@@ -74,6 +80,7 @@ def _run(settings: Settings, prepared: Prepared, *, open_browser: bool) -> int:
     )
     listen_to_signals()
     guard_forks()
+    excuse_told_processes(server)
     threading.Thread(target=_announce_ready, args=(settings, prepared, open_browser), daemon=True).start()
     server.serve()
     return 0
@@ -120,6 +127,7 @@ def _welcome(settings: Settings, prepared: Prepared) -> list[str]:
 
 
 def _announce_ready(settings: Settings, prepared: Prepared, open_browser: bool) -> None:
+    leave_signals()
     deadline = time.monotonic() + _READY_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
         try:
@@ -127,6 +135,8 @@ def _announce_ready(settings: Settings, prepared: Prepared, open_browser: bool) 
                 for line in (*_welcome(settings, prepared), "ready"):
                     _say(line)
             if open_browser:
+                # The browser inherits this thread's mask.
+                listen_to_signals()
                 _open(f"{base_url(settings)}/admin")
             return  # noqa: TRY300  # the loop ends here
         except (urllib.error.URLError, OSError):

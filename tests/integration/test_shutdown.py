@@ -152,3 +152,15 @@ def test_told_twice_before_it_serves(tmp_path: Path, number: signal.Signals) -> 
     assert eventually(lambda: all(handles(pid, signal.SIGTERM) for pid in workers), 30)
     os.killpg(process.pid, number)
     ends(process)
+
+
+def test_the_main_process_hears_it_last(tmp_path: Path) -> None:
+    """All processes are told at once, and the others have ended before the main one gets to hear it."""
+    process = starting(tmp_path)
+    workers = child_processes(process.pid)
+    assert eventually(lambda: all(handles(pid, signal.SIGTERM) for pid in workers), 30)
+    process.send_signal(signal.SIGSTOP)
+    os.killpg(process.pid, signal.SIGTERM)
+    assert eventually(lambda: all(map(gone, workers)), 15)
+    process.send_signal(signal.SIGCONT)
+    ends(process)
