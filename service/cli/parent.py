@@ -1,4 +1,4 @@
-"""What a server process does about the process that started it: waits for its word, and does not outlive it."""
+"""The main process and its server processes: who hears which signal, and that none outlives the main one."""
 
 import asyncio
 import logging
@@ -24,8 +24,7 @@ GRACE_SECONDS: Final = 30
 
 _POLL_SECONDS: Final = 0.5
 _HEARSAY_SECONDS: Final = 1.0
-"""A signal to all processes reaches the main one so much later at most."""
-_LISTEN_SECONDS: Final = 0.01
+"""How much later than the others the main process may hear a signal that goes to all."""
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 _Ts = TypeVarTuple("_Ts")
@@ -89,9 +88,7 @@ def excuse_told_processes(server: Any) -> None:
 
 def _told(server: Any) -> bool:
     """Whether granian's main process has been told to end, or is within a moment."""
-    deadline = time.monotonic() + _HEARSAY_SECONDS
-    while not server.interrupt_signal and time.monotonic() < deadline:
-        time.sleep(_LISTEN_SECONDS)
+    server.main_loop_interrupt.wait(_HEARSAY_SECONDS)
     return bool(server.interrupt_signal)
 
 
