@@ -27,6 +27,8 @@ MASKED = 0.4
 """Share of the views in which faces are masked, and so none any more, if nothing else is asked for."""
 _SERVED_SIDE = 640
 """The longer side of a picture in the service's tensor, pixels."""
+_ALIASED, _LEAST_ALIASED = 0.5, 0.25
+"""The share of the views that are reduced from one pixel to the next but one, as the service does, down to a scale."""
 _PLAIN = 0.5
 """Share of the views that are pictures as they are: without them the network forgets what it knew of those."""
 
@@ -86,7 +88,7 @@ def _plain(pool: Pool, rng: random.Random, size: int) -> View:
         y = _within(face[1] * scale - rng.uniform(0, size), height - size)
     matrix = np.array([[scale, 0, -x], [0, scale, -y]], np.float32)
     pixels = np.zeros((size, size, 3), np.uint8)
-    _warp(source, matrix, scale, pixels)
+    _warp(source, matrix, scale, pixels, aliased=rng.random() < _ALIASED)
     faces, ignore = geometry.move(picture.places, picture.ignore, matrix, scale)
     return View(pixels, *geometry.clip(faces, ignore, (0, 0, size, size)))
 
@@ -150,7 +152,7 @@ def _cut_out(
         pixels[:] = [rng.randrange(256) for _ in range(3)] if rng.random() < 0.5 else 0
     else:
         pixels = background(pool, rng, width, height)
-    _warp(source, matrix, scale, pixels)
+    _warp(source, matrix, scale, pixels, aliased=rng.random() < _ALIASED)
     faces, ignore = geometry.move(picture.places, picture.ignore, matrix, scale)
     return View(pixels, *geometry.clip(faces, ignore, (0, 0, width, height)))
 
@@ -176,13 +178,13 @@ def _placement(
     return np.concatenate([linear, shift[:, None]], 1).astype(np.float32)
 
 
-def _warp(source: Pixels, matrix: np.ndarray, scale: float, into: Pixels) -> None:
-    """Warp over ``into``; a strong reduction is made by area first, so that it does not alias.
+def _warp(source: Pixels, matrix: np.ndarray, scale: float, into: Pixels, *, aliased: bool = False) -> None:
+    """Warp over ``into``; a strong reduction is made by area first, so that it does not alias, unless it shall.
 
     ``matrix`` moves labels, for which a pixel's corner is a whole number; OpenCV's is for the pixels' middles.
     """
     matrix = matrix.copy()
-    if scale < 0.5:
+    if scale < (_LEAST_ALIASED if aliased else 0.5):
         first = scale * 1.2
         h, w = source.shape[:2]
         reduced = max(2, round(w * first)), max(2, round(h * first))

@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from native import reference
 from tests.training.support import labelled_folder
-from training import geometry, photometric, scenes
+from training import geometry, masked, photometric, scenes
 from training.geometry import DOUBTFUL, FACE_WIDTH, View
 from training.labels import read_labels
 from training.masked import mask_faces
@@ -87,9 +88,9 @@ def test_pixels_lie_where_their_labels_say(scale: float) -> None:
 def test_the_share_of_masked_views_can_be_chosen(pool: Pool) -> None:
     """With every view masked, hardly a face of the size that is masked is left."""
 
-    def large(masked: float) -> int:
+    def large(share: float) -> int:
         rng = random.Random(6)
-        views = [compose(pool, rng, 160, masked) for _ in range(120)]
+        views = [compose(pool, rng, 160, share) for _ in range(120)]
         return sum(int(((v.faces[:, 2:4] - v.faces[:, :2]).min(1) >= 14).sum()) for v in views)
 
     assert large(1.0) < 0.4 * large(0.0)
@@ -98,23 +99,41 @@ def test_the_share_of_masked_views_can_be_chosen(pool: Pool) -> None:
 def test_masked_faces_are_no_faces() -> None:
     pixels = np.random.default_rng(5).integers(0, 256, (96, 96, 3), np.uint8)
     faces = np.full((4, FACE_WIDTH), np.nan, np.float32)
-    faces[:, :4] = [[4, 4, 34, 40], [50, 8, 90, 60], [10, 70, 20, 80], [60, 84, 67, 91]]
+    faces[:, :4] = [[4, 4, 34, 40], [50, 8, 90, 60], [10, 70, 20, 80], [60, 84, 64, 88]]
     seen = set()
     for seed in range(80):
-        masked = mask_faces(View(pixels, faces, geometry.no_boxes()), random.Random(seed))
-        gone = [not (masked.faces[:, :4] == face[:4]).all(1).any() for face in faces]
+        view = mask_faces(View(pixels, faces, geometry.no_boxes()), random.Random(seed))
+        gone = [not (view.faces[:, :4] == face[:4]).all(1).any() for face in faces]
         changed = [
-            not np.array_equal(pixels[y1:y2, x1:x2], masked.pixels[y1:y2, x1:x2])
+            not np.array_equal(pixels[y1:y2, x1:x2], view.pixels[y1:y2, x1:x2])
             for x1, y1, x2, y2 in faces[:, :4].astype(int)
         ]
         assert gone == changed
         assert not gone[3]
         if gone[2]:
-            assert np.ptp(masked.pixels[72:78, 13:17].astype(int), (0, 1)).max() <= 1
+            assert np.ptp(view.pixels[72:78, 13:17].astype(int), (0, 1)).max() <= 1
         seen.add(tuple(gone[:3]))
     assert (True, True, True) in seen
     assert (True, True, False) in seen
     assert len(seen) > 2
+
+
+@pytest.mark.parametrize("side", [6, 8, 10, 13])
+@pytest.mark.parametrize("finer", [1, 3])
+def test_ovals_cover_as_much_as_those_of_the_service(side: int, finer: int) -> None:
+    """Its own drawn on a chessboard with more pixels, which it turns grey as far as it covers it."""
+    face = np.array([40.3, 40.6, 40.3 + side, 40.6 + 1.3 * side], np.float32)
+    box = masked._padded(face, 0.2, finer)
+    x1, y1, x2, y2 = (int(edge) for edge in np.rint(box * finer))
+    board = np.indices((96 * finer, 96 * finer)).sum(0) % 2 * np.uint8(255)
+    board = np.repeat(board.astype(np.uint8)[..., None], 3, 2)
+    reference.ellipse(board, x1, y1, x2, y2, 199)
+    grey = 1 - np.abs(board[..., 0] - 127.5) / 127.5
+    covered = np.asarray(grey.reshape(96, finer, 96, finer).mean((1, 3)))
+    theirs = masked._part(np.repeat(covered[..., None], 3, 2), box)[..., 0]
+    assert masked._oval(box, finer) == pytest.approx(theirs, abs=0.05)
+    assert theirs.mean() == pytest.approx(masked._oval(box, finer).mean(), abs=0.01)
+    assert theirs.sum() == pytest.approx(covered.sum())
 
 
 def test_a_masked_doubtful_place_is_ignored_no_more() -> None:
