@@ -105,7 +105,7 @@ REGISTRY: Final[dict[str, ModelEntry]] = {
             source="comes with the service",
             input="1×3×H×W float32, RGB, H and W free multiples of 32",
             speed="fastest",
-            sha256=("34f9f933711c1b98264ba92c9277aebe0e0de713f1beeaef61f2d013c6068301",),
+            sha256=("55ffcba4d6f238096ea99bcd7e7926641377ddc4ac7d87142a28c528a2800c75",),
             size_bytes=774_811,
             bundled=True,
         ),
