@@ -14,7 +14,7 @@ __all__ = ["mask_faces"]
 # Ovals twice: with hair and ears around them they look most like a face.
 _METHODS: Final = ("gaussian", "pixelate", "solid", "elliptical", "elliptical")
 _SERVED_PADDING: Final = 0.2
-"""What the service adds to a label's box if a request asks for no padding: boxes 8 % too large, and 15 % of those."""
+"""What the service adds to a label's box if a request asks for no padding: boxes too large by 7 or 8 %, and 15 %."""
 _SERVED: Final = 0.6
 """The share of the views that have it."""
 _FINE_SIGMA: Final = 4.0
