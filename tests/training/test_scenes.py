@@ -85,6 +85,21 @@ def test_pixels_lie_where_their_labels_say(scale: float) -> None:
     assert centre == pytest.approx((110 * scale + 11.3, 80 * scale - 4.7), abs=0.06)
 
 
+def test_a_strong_reduction_aliases_where_it_shall() -> None:
+    """Stripes of one pixel become grey where their area is taken, and stay light and dark where two pixels are."""
+    stripes = np.zeros((400, 400, 3), np.uint8)
+    stripes[:, ::2] = 255
+    matrix = np.array([[0.3, 0, 0], [0, 0.3, 0]], np.float32)
+
+    def contrast(*, aliased: bool) -> float:
+        pixels = np.zeros((120, 120, 3), np.uint8)
+        scenes._warp(stripes, matrix, 0.3, pixels, aliased=aliased)
+        return float(pixels[10:-10, 10:-10].std())
+
+    assert contrast(aliased=True) > 40
+    assert contrast(aliased=False) < 20
+
+
 def test_the_share_of_masked_views_can_be_chosen(pool: Pool) -> None:
     """With every view masked, hardly a face of the size that is masked is left."""
 
