@@ -105,7 +105,7 @@ REGISTRY: Final[dict[str, ModelEntry]] = {
             source="comes with the service",
             input="1×3×H×W float32, RGB, H and W free multiples of 32",
             speed="fastest",
-            sha256=("55ffcba4d6f238096ea99bcd7e7926641377ddc4ac7d87142a28c528a2800c75",),
+            sha256=("095eb6713e46e8af7dfb663dac0a3cd9c203ed5ef22e4e3168becd4e037a7de1",),
             size_bytes=774_811,
             bundled=True,
         ),
