@@ -106,7 +106,7 @@ REGISTRY: Final[dict[str, ModelEntry]] = {
             input="1×3×H×W float32, RGB, H and W free multiples of 32",
             speed="fastest",
             sha256=("095eb6713e46e8af7dfb663dac0a3cd9c203ed5ef22e4e3168becd4e037a7de1",),
-            size_bytes=774_811,
+            size_bytes=774_812,
             bundled=True,
         ),
         ModelEntry(
