@@ -32,9 +32,6 @@ _NEAR_HIGHEST = 0.7
 _MOST_MISPLACED = 3
 _FARTHEST, _FARTHEST_CLEAR, _CLEAR = 2.5, 5.0, 16.0
 """How far a face's scores go to what detectors agree on, logits, and how far from so many pixels on or if doubtful."""
-_TILTED = 4.0
-"""How much more the landmarks of a lying face count than those of an upright one: most faces are upright, and the
-median of all of them is, too."""
 _LEAST_CLEAR = 0.85
 """From there on a face is one, however unsure detectors are of a profile or of a half in the dark; a score of 0.7."""
 
@@ -213,24 +210,13 @@ def held_losses(predictions: Predictions, held: Tensor, batch: Batch) -> Losses:
     points = offsets.reshape(-1, 5, 2)[winning] * strides[at][:, None, None] + centres[at][:, None]
     known = truth[:, LANDMARKS].isfinite().all(1)
     landmarks = ((points.reshape(-1, 10) - truth[:, LANDMARKS])[known] / side[known]).abs().mean(1)
-    tilt = _TILTED * _sine_of_tilt(truth[known, LANDMARKS])
     iou, _ = _distance_iou(found.detach(), truth[:, :4])
     return Losses(
         held_score_loss(predictions, held, batch),
         _mean(box, weight),
-        _mean(landmarks, weight[known] * (1 + tilt)),
+        _mean(landmarks, weight[known]),
         _mean(iou, weight),
     )
-
-
-def _sine_of_tilt(landmarks: Tensor) -> Tensor:
-    """How far the line from the mouth to the eyes is from upright, 0 to 1 (P,), of landmarks (P, 10).
-
-    Of a profile, too, whose eyes are one: their line says nothing.
-    """
-    points = landmarks.reshape(-1, 5, 2)
-    across, up = (points[:, :2].mean(1) - points[:, 3:].mean(1)).abs().unbind(1)
-    return across / torch.hypot(across, up).clamp(min=1e-3)
 
 
 def winners(scores: Tensor, boxes: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:

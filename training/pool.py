@@ -18,8 +18,6 @@ __all__ = ["Pool"]
 
 _PROFILE = 0.2
 """The eyes are so near to each other, by the box's width, in a profile."""
-_DARK, _CLEAR = 80, 16.0
-"""The grey level below which a face is dark, and the width from which on that is asked, pixels."""
 
 
 class Pool:
@@ -49,7 +47,7 @@ class Pool:
         self.with_faces = [i for i, p in enumerate(pictures) if len(p.faces)]
         self.without_faces = [i for i, p in enumerate(pictures) if not len(p.faces) and not len(p.ignore)]
         # A group photograph teaches more than a portrait, but the few large groups must not crowd out the rest.
-        weights = [self._rareness(i) for i in self.with_faces]
+        weights = [np.where(_profiles(pictures[i].faces), 4.0, 1.0) for i in self.with_faces]
         self._face_weights = [np.cumsum(of_faces).tolist() for of_faces in weights]
         self._weights = np.cumsum([1 + min(3.0, 0.3 * of_faces.sum()) for of_faces in weights]).tolist()
         made = mistakes or {}
@@ -66,10 +64,7 @@ class Pool:
         return flat.reshape(picture.height, picture.width, 3)
 
     def random_face(self, rng: random.Random) -> tuple[int, npt.NDArray[np.float32]]:
-        """Draw a picture with a face, and one of its faces, (16,).
-
-        Those in profile four times as often as others, those that are dark in the picture three times.
-        """
+        """Draw a picture with a face, and one of its faces, (16,); those in profile four times as often."""
         (place,) = rng.choices(range(len(self.with_faces)), cum_weights=self._weights)
         index = self.with_faces[place]
         (face,) = rng.choices(self.pictures[index].faces, cum_weights=self._face_weights[place])
@@ -83,26 +78,6 @@ class Pool:
     def random_without_face(self, rng: random.Random) -> int:
         """Draw a picture without a face."""
         return rng.choice(self.without_faces)
-
-    def _rareness(self, index: int) -> npt.NDArray[np.float64]:
-        """How often each face of a picture is drawn, (G,)."""
-        faces = self.pictures[index].faces
-        dark = _dark(self.pixels(index), faces)
-        return np.asarray(np.maximum(np.where(_profiles(faces), 4.0, 1.0), np.where(dark, 3.0, 1.0)))
-
-
-def _dark(pixels: npt.NDArray[np.uint8], faces: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    """Which faces are dark in the picture, by the median of their middle: dark skin, and faces in the shade."""
-    dark = np.zeros(len(faces), bool)
-    for place, (x1, y1, x2, y2) in enumerate(faces[:, :4]):
-        width, height = x2 - x1, y2 - y1
-        middle = pixels[
-            int(max(0, y1 + height * 0.3)) : int(y2 - height * 0.2),
-            int(max(0, x1 + width * 0.25)) : int(x2 - width * 0.25),
-        ]
-        if width >= _CLEAR and middle.size:
-            dark[place] = np.median(cv2.cvtColor(middle, cv2.COLOR_BGR2GRAY)) < _DARK
-    return dark
 
 
 def _profiles(faces: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:

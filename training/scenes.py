@@ -17,7 +17,6 @@ from training.masked import mask_faces
 from training.occlusion import occlude
 from training.photometric import disturb
 from training.pool import Pool
-from training.shading import shade
 
 __all__ = ["MASKED", "background", "compose"]
 
@@ -32,8 +31,6 @@ _ALIASED, _LEAST_ALIASED = 0.5, 0.25
 """The share of the views that are reduced from one pixel to the next but one, as the service does, down to a scale."""
 _PLAIN = 0.5
 """Share of the views that are pictures as they are: without them the network forgets what it knew of those."""
-_SHADED = 0.15
-"""The share of the other views in which the faces are darker than what is around them."""
 
 
 def compose(pool: Pool, rng: random.Random, size: int, masked: float = MASKED, mistaken: float = 0.0) -> View:
@@ -61,8 +58,6 @@ def compose(pool: Pool, rng: random.Random, size: int, masked: float = MASKED, m
     if rng.random() < masked:
         view = mask_faces(view, rng)
     if not plain:
-        if rng.random() < _SHADED:
-            shade(view.pixels, view.faces, rng)
         occlude(view.pixels, view.faces, rng, partial(background, pool, rng))
     if rng.random() < 0.5:
         view = geometry.mirror(view)

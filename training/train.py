@@ -41,7 +41,7 @@ _SAVE_EVERY_S = 180
 _REPORT_EVERY = 50
 _CLIP = 10.0
 _RISING_STEPS = 50
-_WEIGHTS, _HELD_WEIGHTS = (1.0, 2.0, 2.5), (1.0, 1.0, 1.5)
+_WEIGHTS, _HELD_WEIGHTS = (1.0, 2.0, 2.5), (1.0, 1.0, 0.5)
 """Of the losses of scores, boxes and landmarks."""
 
 

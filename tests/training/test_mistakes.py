@@ -4,13 +4,12 @@ import json
 import random
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from service.detection.registry import BUNDLED_DIR
 from tests.training.support import labelled_folder
-from training.geometry import DOUBTFUL, FACE_WIDTH, SURENESS, no_boxes
+from training.geometry import DOUBTFUL, FACE_WIDTH, SURENESS
 from training.labels import Picture, read_labels, read_mistakes
 from training.metrics import Detections
 from training.mistakes import main, mistakes
@@ -114,16 +113,3 @@ def test_profiles_are_drawn_four_times_as_often(tmp_path: Path) -> None:
     assert {index for index, _ in drawn} == {0}
     profiles = sum(float(face[0]) == float(picture.faces[0, 0]) for _, face in drawn)
     assert profiles / 2000 == pytest.approx(0.8, abs=0.04)
-
-
-def test_dark_faces_are_drawn_three_times_as_often(tmp_path: Path) -> None:
-    image = np.full((80, 160, 3), 200, np.uint8)
-    image[10:50, 10:50] = (40, 60, 90)
-    image[60:70, 130:140] = 20  # too small to tell
-    cv2.imwrite(str(tmp_path / "light_and_dark.png"), image)
-    faces = np.full((3, FACE_WIDTH), np.nan, np.float32)
-    faces[:, :4] = [[10, 10, 50, 50], [100, 10, 140, 50], [130, 60, 140, 70]]
-    picture = Picture(tmp_path / "light_and_dark.png", 160, 80, "", "", "", faces, no_boxes())
-    pool, rng = Pool([picture], tmp_path / "cache"), random.Random(3)
-    drawn = [float(pool.random_face(rng)[1][0]) for _ in range(2000)]
-    assert drawn.count(10) / 2000 == pytest.approx(0.6, abs=0.05)

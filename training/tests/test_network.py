@@ -185,27 +185,6 @@ def test_places_are_learnt_by_the_distance_of_sides_and_landmarks() -> None:
     assert larger.landmarks.item() == pytest.approx(0.1, rel=1e-3)
 
 
-@pytest.mark.parametrize(("degrees", "more"), [(0, 1.0), (30, 3.0), (-30, 3.0), (90, 5.0), (180, 1.0)])
-def test_landmarks_of_tilted_faces_count_more(degrees: float, more: float) -> None:
-    """Beside an upright face, whose landmarks are right, by the sine of the tilt."""
-    batch = _batch([8, 8, 40, 40], [52, 52, 84, 84])
-    turn = np.radians(degrees)
-    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    shape = np.array([[-6, -5], [6, -5], [0, 1], [-5, 7], [5, 7]])
-    batch.faces[:, LANDMARKS] = torch.from_numpy(
-        np.stack([shape + 24, shape @ rotation.T + 68]).reshape(2, 10)
-    ).float()
-    centres, stride = _grid(batch)
-    near = (centres[:, :1] > 46).long()[:, 0]
-    face = batch.faces[near]
-    distances = torch.cat([centres - face[:, :2], face[:, 2:4] - centres], 1) / stride
-    wrong = face[:, LANDMARKS].reshape(-1, 5, 2) + 3.2 * near[:, None, None]
-    offsets = ((wrong - centres[:, None]) / stride[..., None]).reshape(-1, 10)
-    held = torch.full((1, len(centres)), 2.0)
-    terms = held_losses((held, distances[None], offsets[None]), held, batch)
-    assert terms.landmarks.item() == pytest.approx(0.1 * more / (1 + more), rel=1e-3)
-
-
 def test_scores_are_held_on_faces_and_unlearnt_elsewhere() -> None:
     batch = _batch([20, 24, 52, 60])
     distances, _, offsets = _perfect(batch)
