@@ -16,6 +16,7 @@ from training.geometry import View
 from training.labels import Mistakes, Picture
 from training.pool import Pool
 from training.scenes import MASKED, compose
+from training.twins import twin_of
 
 __all__ = ["Batch", "Batches"]
 
@@ -36,6 +37,8 @@ class Batch(NamedTuple):
     """(F,), the view of each face."""
     counted: Tensor
     """(B, N), bool: anchors that give a score loss even if they are no face's own."""
+    person: Tensor
+    """(F,), one number for a face and the same face in the view's twin."""
 
 
 class Batches(IterableDataset[Batch]):
@@ -52,16 +55,18 @@ class Batches(IterableDataset[Batch]):
         rank: int = 0,
         masked: float = MASKED,
         mistakes: dict[str, Mistakes] | None = None,
+        twins: float = 0.0,
     ) -> None:
         """Compose views of ``pictures``: ``count`` of ``size`` pixels, or fewer of 512 with a chance of ``large``.
 
-        In ``masked`` of them faces are masked; a fifth show one of ``mistakes``, by the pictures' file names.
+        In ``masked`` of them faces are masked; a fifth show one of ``mistakes``, by the pictures' file names;
+        ``twins`` of them, half at most, are twins of the batch's first ones.
 
         Streams of one seed and different ranks differ in their views and agree in the order of their sizes.
         """
         self.pictures, self.cache, self.seed, self.rank = pictures, cache, seed, rank
         self.count, self.size, self.large = count, size, large
-        self.masked, self.mistakes = masked, mistakes
+        self.masked, self.mistakes, self.twins = masked, mistakes, twins
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
@@ -76,11 +81,14 @@ class Batches(IterableDataset[Batch]):
             size, count = self.size, self.count
             if sizes.random() < self.large:
                 size, count = _LARGE_VIEW, max(2, round(self.count * _LARGE_SHARE))
-            views = [compose(pool, rng, size, self.masked, mistaken) for _ in range(count)]
-            yield _batch(views, size)
+            twins = round(count * self.twins)
+            views = [compose(pool, rng, size, self.masked, mistaken) for _ in range(count - twins)]
+            yield _batch(views, [twin_of(view, rng) for view in views[:twins]], size)
 
 
-def _batch(composed: list[View], size: int) -> Batch:
+def _batch(first: list[View], twins: list[View], size: int) -> Batch:
+    """Views with the twins of the first of them."""
+    composed = first + twins
     boxes, _ = anchors(size)
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     pixels = np.empty((len(composed), size, size, 3), np.uint8)
@@ -94,9 +102,13 @@ def _batch(composed: list[View], size: int) -> Batch:
             counted[index, near] = False
         faces.append(view.faces)
         views.append(np.full(len(view.faces), index))
+    # A twin has its view's faces, in their order.
+    persons = np.arange(sum(len(view.faces) for view in first))
+    persons = np.concatenate([persons, persons[: sum(len(view.faces) for view in twins)]])
     return Batch(
         torch.from_numpy(pixels),
         torch.from_numpy(np.concatenate(faces).astype(np.float32)),
         torch.from_numpy(np.concatenate(views)),
         torch.from_numpy(counted),
+        torch.from_numpy(persons),
     )

@@ -37,11 +37,12 @@ _LEAST_CLEAR = 0.85
 
 
 class Losses(NamedTuple):
-    """The three terms and the positives' mean IoU; scalars."""
+    """The four terms and the positives' mean IoU; scalars."""
 
     score: Tensor
     box: Tensor
     landmarks: Tensor
+    steadiness: Tensor
     iou: Tensor
 
 
@@ -129,7 +130,8 @@ def losses(predictions: Predictions, batch: Batch) -> Losses:
         points / side, truth[known, LANDMARKS].reshape(-1, 5, 2) / side, beta=_LANDMARK_BETA, reduction="none"
     )
     landmarks = (error.mean((1, 2)) * weight[known]).sum() / weight[known].sum().clamp(min=1e-3)
-    return Losses(score, box, landmarks, iou.detach().mean() if len(iou) else torch.zeros(()))
+    nothing = torch.zeros(())
+    return Losses(score, box, landmarks, nothing, iou.detach().mean() if len(iou) else nothing)
 
 
 def held_score_loss(predictions: Predictions, held: Tensor, batch: Batch) -> Tensor:
@@ -192,6 +194,8 @@ def held_losses(predictions: Predictions, held: Tensor, batch: Batch) -> Losses:
     """:func:`held_score_loss`, and the L1 losses of the boxes' sides and of the landmarks by the face's size.
 
     L1 rather than an IoU: the median of where a side may be, so that boxes of faces that are hard to see do not grow.
+    It asks nothing of a box that is wrong by more than it wavers, so that this has a loss of its own: how far a face's
+    winners lie from their mean, those in the view's twin included.
 
     Args:
         predictions: Of the network in training.
@@ -205,7 +209,7 @@ def held_losses(predictions: Predictions, held: Tensor, batch: Batch) -> Losses:
     truth = batch.faces[face]
     side = (truth[:, 2:4] - truth[:, :2]).prod(1).sqrt()[:, None]
     found = boxes.reshape(-1, 4)[winning]
-    box = ((found - truth[:, :4]) / side).abs().mean(1)
+    beside = (found - truth[:, :4]) / side
     at = winning % len(strides)
     points = offsets.reshape(-1, 5, 2)[winning] * strides[at][:, None, None] + centres[at][:, None]
     known = truth[:, LANDMARKS].isfinite().all(1)
@@ -213,8 +217,9 @@ def held_losses(predictions: Predictions, held: Tensor, batch: Batch) -> Losses:
     iou, _ = _distance_iou(found.detach(), truth[:, :4])
     return Losses(
         held_score_loss(predictions, held, batch),
-        _mean(box, weight),
+        _mean(beside.abs().mean(1), weight),
         _mean(landmarks, weight[known]),
+        _mean(_wavering(beside, weight, batch.person[face]), weight),
         _mean(iou, weight),
     )
 
@@ -273,6 +278,14 @@ def _misplaced(overlap: Tensor, owner: Tensor, faces: int) -> tuple[Tensor, Tens
     best = torch.zeros_like(owner, dtype=torch.bool)
     best[boxes[overlaps > 0]] = True
     return (own < _FITTING).all(1), best
+
+
+def _wavering(beside: Tensor, weight: Tensor, person: Tensor) -> Tensor:
+    """How far each box (P, 4), less its face's, lies from the mean of those of the same person; (P,)."""
+    most = int(person.max()) + 1 if len(person) else 0
+    total = torch.zeros(most).index_add(0, person, weight)
+    mean = torch.zeros(most, 4).index_add(0, person, (beside * weight[:, None]).detach()) / total[:, None]
+    return (beside - mean[person]).abs().mean(1)
 
 
 def _faces_of(batch: Batch, view: int) -> Tensor:

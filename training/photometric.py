@@ -7,7 +7,7 @@ import numpy as np
 
 from training.geometry import Pixels
 
-__all__ = ["disturb"]
+__all__ = ["compress", "disturb", "soften_or_sharpen", "speckle"]
 
 _LEVELS = np.arange(256) / 255.0
 
@@ -28,6 +28,23 @@ def disturb(pixels: Pixels, rng: random.Random) -> Pixels:
         if rng.random() < chance:
             pixels = effect(pixels, rng)
     return pixels
+
+
+def soften_or_sharpen(pixels: Pixels, rng: random.Random) -> Pixels:
+    """Return a view a little softer or sharper, as another way to reduce it leaves it."""
+    soft = cv2.GaussianBlur(pixels, (5, 5), rng.uniform(0.4, 0.8))
+    amount = rng.uniform(-0.8, 1.0)
+    return np.asarray(cv2.addWeighted(soft, amount, pixels, 1 - amount, 0), np.uint8)
+
+
+def speckle(pixels: Pixels, rng: random.Random) -> Pixels:
+    """Return a view with a little noise."""
+    return _noise(pixels, rng, 1, 5)
+
+
+def compress(pixels: Pixels, rng: random.Random) -> Pixels:
+    """Return a view as a JPEG of good quality leaves it."""
+    return _jpeg(pixels, rng, 65, 95)
 
 
 def _tone(pixels: Pixels, rng: random.Random) -> Pixels:
@@ -84,13 +101,13 @@ def _low_resolution(pixels: Pixels, rng: random.Random) -> Pixels:
     return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def _noise(pixels: Pixels, rng: random.Random) -> Pixels:
+def _noise(pixels: Pixels, rng: random.Random, least: float = 2, most: float = 14) -> Pixels:
     noise = np.random.default_rng(rng.randrange(2**31)).standard_normal(
         pixels.shape, np.float32
-    ) * rng.uniform(2, 14)
+    ) * rng.uniform(least, most)
     return np.asarray(cv2.add(pixels, noise, dtype=cv2.CV_8U), np.uint8)
 
 
-def _jpeg(pixels: Pixels, rng: random.Random) -> Pixels:
-    encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, rng.randint(25, 85)])[1]
+def _jpeg(pixels: Pixels, rng: random.Random, worst: int = 25, best: int = 85) -> Pixels:
+    encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, rng.randint(worst, best)])[1]
     return np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)

@@ -75,7 +75,9 @@ class Schedule:
 class Run:
     """A network in training, its averaged copy and its optimiser, kept in a folder."""
 
-    def __init__(self, folder: Path, learn: Part = "all", held: bool = False) -> None:
+    def __init__(
+        self, folder: Path, learn: Part = "all", held: bool = False, steadiness: float = 0.0
+    ) -> None:
         """Begin a run, or take up the one in ``folder``.
 
         Args:
@@ -83,11 +85,13 @@ class Run:
             learn: ``heads`` (what only scores, boxes or landmarks come from), ``neck`` (the top-down path too),
                 ``stages`` (from stride 8 on too) or ``all``.
             held: Whether the scores are held to those of other weights.
+            steadiness: The weight of that loss.
         """
         self.folder = folder
         self.network = FaceDetector().to(memory_format=torch.channels_last)
         use_onednn(self.network)
         self.learn, self.held = learn, held
+        self.weights = (*(_HELD_WEIGHTS if held else _WEIGHTS), steadiness)
         self.origin: FaceDetector | None = None
         if held:
             # In evaluation mode, so that the batch norms of what the weights know stay.
@@ -164,8 +168,7 @@ class Run:
 
     def total(self, terms: Losses) -> torch.Tensor:
         """Return the weighted sum of the losses."""
-        weights = _HELD_WEIGHTS if self.held else _WEIGHTS
-        return sum((w * term for w, term in zip(weights, terms[:3], strict=True)), torch.zeros(()))
+        return sum((w * term for w, term in zip(self.weights, terms[:4], strict=True)), torch.zeros(()))
 
     @torch.no_grad()
     def follow(self) -> None:
@@ -207,11 +210,15 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if (options.hold or options.learn != "all") and not options.weights:
         parser.error("--hold and --learn need --weights: there is nothing to keep yet")
+    if options.steadiness and not options.hold:
+        parser.error("--steadiness needs --hold: it is of a face's winners")
+    if not 0 <= options.twins <= 0.5:
+        parser.error(f"--twins {options.twins}: 0 to 0.5, a twin needs its view")
     torch.set_num_threads(options.threads)
     torch.set_flush_denormal(True)
     torch.manual_seed(0)
     team = Team()
-    run = Run(options.out, options.learn, held=options.hold is not None)
+    run = Run(options.out, options.learn, options.hold is not None, options.steadiness)
     schedule = Schedule(options.rate, options.views, decay=options.decay)
     resume = _resume_from(options.out, schedule)
     if resume:
@@ -238,6 +245,7 @@ def main(arguments: list[str] | None = None) -> None:
         team.rank,
         options.masked,
         mistakes,
+        options.twins,
     )
     ahead = 4 if options.workers else None
     loader = iter(
@@ -269,7 +277,7 @@ def _end_with_the_trainer(_: int) -> None:
 
 
 def _train(run: Run, schedule: Schedule, loader: Iterator[Batch], stop: list[int], team: Team) -> None:
-    sums, counted, since, saved = torch.zeros(4), 0, time.monotonic(), time.monotonic()
+    sums, counted, since, saved = torch.zeros(5), 0, time.monotonic(), time.monotonic()
     first = run.steps
     stopping = False
     while run.seen < schedule.views and not stopping:
@@ -294,13 +302,13 @@ def _train(run: Run, schedule: Schedule, loader: Iterator[Batch], stop: list[int
         counted += len(batch.pixels) * team.size
         now = time.monotonic()
         if team.rank == 0 and (run.steps - first) % _REPORT_EVERY == 0:
-            score, box, landmarks, iou = (sums / _REPORT_EVERY).tolist()
+            score, box, landmarks, wavering, iou = (sums / _REPORT_EVERY).tolist()
             print(
                 f"step {run.steps} views {run.seen} {counted / (now - since):.1f}/s rate {schedule.rate(run.seen):.5f}"
-                f" score {score:.4f} box {box:.4f} landmarks {landmarks:.4f} iou {iou:.3f}",
+                f" score {score:.4f} box {box:.4f} landmarks {landmarks:.4f} wavering {wavering:.4f} iou {iou:.3f}",
                 flush=True,
             )
-            sums, counted, since = torch.zeros(4), 0, now
+            sums, counted, since = torch.zeros(5), 0, now
         if team.rank == 0 and now - saved > _SAVE_EVERY_S:
             run.save("last.pt")
             saved = now
@@ -359,6 +367,18 @@ def _options() -> argparse.ArgumentParser:
         "--mistakes",
         type=Path,
         help="what a detector gets wrong, as training.mistakes wrote it: looked at more often",
+    )
+    parser.add_argument(
+        "--twins",
+        type=float,
+        default=0.0,
+        help="share of the views that are others once more, a little changed",
+    )
+    parser.add_argument(
+        "--steadiness",
+        type=float,
+        default=0.0,
+        help="with --hold: weight of how far a face's boxes, in a view and its twin, lie from their mean",
     )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1, help="processes that compose views")

@@ -50,6 +50,7 @@ def _batch(*faces: list[float], size: int = 96) -> Batch:
         torch.from_numpy(labels),
         torch.zeros(len(labels), dtype=torch.long),
         torch.ones(1, len(anchors(size)[0]), dtype=torch.bool),
+        torch.arange(len(labels)),
     )
 
 
@@ -128,10 +129,13 @@ def test_uncounted_anchors_give_no_score_loss() -> None:
 
 def test_batches_are_what_the_losses_take(tmp_path: Path, network: FaceDetector) -> None:
     pictures = read_labels(labelled_folder(tmp_path / "faces"), None)
-    batch = next(iter(Batches(pictures, tmp_path / "cache", "1", count=4, size=96, large=0.0)))
+    batch = next(iter(Batches(pictures, tmp_path / "cache", "1", count=4, size=96, large=0.0, twins=0.25)))
     assert batch.pixels.shape == (4, 96, 96, 3)
     assert batch.faces.shape == (len(batch.view), FACE_WIDTH)
     assert batch.counted.shape == (4, len(anchors(96)[0]))
+    first, twin = batch.person[batch.view == 0], batch.person[batch.view == 3]
+    assert first.tolist() == twin.tolist()
+    assert len(batch.person.unique()) == len(batch.person) - len(twin)
     terms = losses(network(torch.zeros(4, 3, 96, 96)), batch)
     assert all(torch.isfinite(term) for term in terms)
 
@@ -183,6 +187,31 @@ def test_places_are_learnt_by_the_distance_of_sides_and_landmarks() -> None:
     larger = held_losses((held, distances + 1.6 / stride, offsets + 3.2 / stride), held, batch)
     assert larger.box.item() == pytest.approx(0.05, rel=1e-3)  # each side 1.6 of 32 pixels
     assert larger.landmarks.item() == pytest.approx(0.1, rel=1e-3)
+
+
+def test_boxes_of_a_face_and_its_twin_are_drawn_to_their_mean() -> None:
+    """A box as wrong as all of its face's does not waver, whichever of two views it is in."""
+    one = _batch([20, 24, 52, 56])
+    distances, boxes, offsets = _perfect(one)
+    held = torch.full((1, boxes.shape[1]), 2.0)
+    _, stride = _grid(one)
+    wrong = distances + 1.6 / stride
+    assert held_losses((held, wrong, offsets), held, one).steadiness.item() == pytest.approx(0, abs=1e-6)
+    pair = Batch(
+        one.pixels.repeat(2, 1, 1, 1),
+        one.faces.repeat(2, 1),
+        torch.tensor([0, 1]),
+        one.counted.repeat(2, 1),
+        torch.tensor([0, 0]),
+    )
+    apart = (held.repeat(2, 1), torch.cat([distances, wrong]), offsets.repeat(2, 1, 1))
+    terms = held_losses(apart, held.repeat(2, 1), pair)
+    assert terms.steadiness.item() == pytest.approx(0.025, rel=1e-3)  # sides 1.6 of 32 pixels apart
+    assert terms.box.item() == pytest.approx(0.025, rel=1e-3)
+    strangers = held_losses(apart, held.repeat(2, 1), pair._replace(person=torch.tensor([0, 1])))
+    assert strangers.steadiness.item() == pytest.approx(0, abs=1e-6)
+    same = held_losses((apart[0], torch.cat([wrong, wrong]), apart[2]), held.repeat(2, 1), pair)
+    assert same.steadiness.item() == pytest.approx(0, abs=1e-6)
 
 
 def test_scores_are_held_on_faces_and_unlearnt_elsewhere() -> None:

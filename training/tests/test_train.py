@@ -98,6 +98,7 @@ def test_a_part_can_be_learnt_and_the_rest_left(tmp_path: Path, learn: str) -> N
     torch.save({"network": begun.state_dict(), "seen": 0, "steps": 0}, start)
     options = [str(folder), "--out", str(tmp_path / "run"), "--cache", str(tmp_path / "cache")]
     options += ["--weights", str(start), "--hold", str(start), "--learn", learn]
+    options += ["--twins", "0.25", "--steadiness", "1"]
     options += ["--batch", "4", "--size", "96", "--large", "0", "--workers", "0", "--threads", "1"]
     main([*options, "--views", "24"])
     trained = FaceDetector().eval()
@@ -124,6 +125,18 @@ def test_what_is_kept_needs_weights(tmp_path: Path, capsys: pytest.CaptureFixtur
         with pytest.raises(SystemExit):
             main([str(tmp_path), *option])
         assert "need --weights" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [(["--steadiness", "1"], "--steadiness needs --hold"), (["--twins", "0.6"], "--twins 0.6: 0 to 0.5")],
+)
+def test_twins_and_steadiness_that_cannot_be(
+    options: list[str], complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([str(tmp_path), *options])
+    assert complaint in capsys.readouterr().err
 
 
 def test_processes_train_together(tmp_path: Path) -> None:

@@ -1,0 +1,49 @@
+"""The same view once more, as another camera, reduction or file would have it; its faces are to be found alike."""
+
+import math
+import random
+
+import cv2
+import numpy as np
+
+from training import geometry
+from training.geometry import DOUBTFUL, SURENESS, View
+from training.photometric import compress, soften_or_sharpen, speckle
+
+__all__ = ["twin_of"]
+
+_LARGEST_SHIFT = 8.0
+"""Pixels: a face's place on the grid of the coarser strides changes, too."""
+_LARGEST_SCALE = 1.1
+_INTERPOLATIONS = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)
+
+
+def twin_of(view: View, rng: random.Random) -> View:
+    """Return a view a little softer or sharper, sometimes noisier, compressed, or a little moved and scaled.
+
+    It has the same faces in the same order: where the move would lose one of them nothing is moved.
+    """
+    twin = View(view.pixels, view.faces, view.ignore)
+    if rng.random() < 0.3:
+        moved = _moved(view, rng)
+        if len(moved.faces) == len(view.faces):
+            twin = moved
+    for chance, effect in ((1.0, soften_or_sharpen), (0.3, speckle), (0.3, compress)):
+        if rng.random() < chance:
+            twin.pixels = effect(twin.pixels, rng)
+    return twin
+
+
+def _moved(view: View, rng: random.Random) -> View:
+    height, width = view.pixels.shape[:2]
+    scale = math.exp(rng.uniform(-1, 1) * math.log(_LARGEST_SCALE))
+    x, y = (side * (1 - scale) / 2 + rng.uniform(-_LARGEST_SHIFT, _LARGEST_SHIFT) for side in (width, height))
+    matrix = np.array([[scale, 0, x], [0, scale, y]], np.float32)
+    # Labels count from a pixel's corner, OpenCV from its middle.
+    of_middles = matrix + np.array([[0, 0, scale / 2 - 0.5]], np.float32)
+    pixels = cv2.warpAffine(view.pixels, of_middles, (width, height), flags=rng.choice(_INTERPOLATIONS))
+    faces, ignore = geometry.move(view.faces, view.ignore, matrix, scale)
+    # Nobody can tell where a face ends that the view cuts, and moved inwards it would not look cut.
+    cut = (view.faces[:, :2] <= 0).any(1) | (view.faces[:, 2:4] >= [width, height]).any(1)
+    faces[cut, DOUBTFUL], faces[cut, SURENESS] = 1, np.nan
+    return View(np.asarray(pixels, np.uint8), *geometry.clip(faces, ignore, (0, 0, width, height)))
