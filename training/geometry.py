@@ -25,6 +25,7 @@ __all__ = [
     "move",
     "no_boxes",
     "no_faces",
+    "of_middles",
 ]
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
@@ -72,6 +73,16 @@ def move(faces: Faces, ignore: Boxes, matrix: npt.NDArray[np.float32], scale: fl
     moved[:, :4] = _moved_boxes(faces[:, :4], linear, shift, scale)
     moved[:, LANDMARKS] = (faces[:, LANDMARKS].reshape(-1, 5, 2) @ linear.T + shift).reshape(-1, 10)
     return moved, _moved_boxes(ignore, linear, shift, scale)
+
+
+def of_middles(matrix: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """Return the 2 x 3 matrix that OpenCV warps by, between pixels' middles.
+
+    ``matrix`` is the one that moves labels, which count from a pixel's corner.
+    """
+    moved = matrix.copy()
+    moved[:, 2] += moved[:, :2].sum(1) / 2 - 0.5
+    return moved
 
 
 def _moved_boxes(

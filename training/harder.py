@@ -17,7 +17,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from training.geometry import LANDMARKS, Pixels, View, move
+from training.geometry import LANDMARKS, Pixels, View, move, of_middles
 from training.labels import Picture, line_of, read_labels, split
 from training.occlusion import hide
 from training.photometric import disturb
@@ -50,9 +50,7 @@ def _turned(degrees: float, picture: Picture, pixels: Pixels, rng: random.Random
     size = round(width * cos + height * sin), round(width * sin + height * cos)
     matrix[:, 2] += (np.array(size) - (width, height)) / 2
     faces, ignore = move(picture.faces, picture.ignore, matrix.astype(np.float32), 1.0)
-    # Labels count from the corner of a pixel, OpenCV from its middle.
-    matrix[:, 2] += matrix[:, :2].sum(1) / 2 - 0.5
-    return View(np.asarray(cv2.warpAffine(pixels, matrix, size), np.uint8), faces, ignore)
+    return View(np.asarray(cv2.warpAffine(pixels, of_middles(matrix), size), np.uint8), faces, ignore)
 
 
 KINDS: Final[dict[str, Callable[[Picture, Pixels, random.Random, Pool], View]]] = {

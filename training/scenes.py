@@ -181,7 +181,7 @@ def _placement(
 def _warp(source: Pixels, matrix: np.ndarray, scale: float, into: Pixels, *, aliased: bool = False) -> None:
     """Warp over ``into``; a strong reduction is made by area first, so that it does not alias, unless it shall.
 
-    ``matrix`` moves labels, for which a pixel's corner is a whole number; OpenCV's is for the pixels' middles.
+    ``matrix`` moves labels.
     """
     matrix = matrix.copy()
     if scale < (_LEAST_ALIASED if aliased else 0.5):
@@ -190,10 +190,14 @@ def _warp(source: Pixels, matrix: np.ndarray, scale: float, into: Pixels, *, ali
         reduced = max(2, round(w * first)), max(2, round(h * first))
         source = np.asarray(cv2.resize(source, reduced, interpolation=cv2.INTER_AREA), np.uint8)
         matrix[:, :2] *= np.array([w, h], np.float32) / reduced
-    matrix[:, 2] += matrix[:, :2].sum(1) / 2 - 0.5
     height, width = into.shape[:2]
     cv2.warpAffine(
-        source, matrix, (width, height), dst=into, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_TRANSPARENT
+        source,
+        geometry.of_middles(matrix),
+        (width, height),
+        dst=into,
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_TRANSPARENT,
     )
 
 

@@ -91,7 +91,7 @@ class Run:
         self.network = FaceDetector().to(memory_format=torch.channels_last)
         use_onednn(self.network)
         self.learn, self.held = learn, held
-        self.weights = (*(_HELD_WEIGHTS if held else _WEIGHTS), steadiness)
+        self.loss_weights = (*(_HELD_WEIGHTS if held else _WEIGHTS), steadiness)
         self.origin: FaceDetector | None = None
         if held:
             # In evaluation mode, so that the batch norms of what the weights know stay.
@@ -168,7 +168,7 @@ class Run:
 
     def total(self, terms: Losses) -> torch.Tensor:
         """Return the weighted sum of the losses."""
-        return sum((w * term for w, term in zip(self.weights, terms[:4], strict=True)), torch.zeros(()))
+        return sum((w * term for w, term in zip(self.loss_weights, terms[:4], strict=True)), torch.zeros(()))
 
     @torch.no_grad()
     def follow(self) -> None:

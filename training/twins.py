@@ -1,6 +1,5 @@
 """The same view once more, as another camera, reduction or file would have it; its faces are to be found alike."""
 
-import math
 import random
 
 import cv2
@@ -14,7 +13,8 @@ __all__ = ["twin_of"]
 
 _LARGEST_SHIFT = 8.0
 """Pixels: a face's place on the grid of the coarser strides changes, too."""
-_LARGEST_SCALE = 1.1
+_LARGEST_CHANGE = 0.1
+"""Of the size."""
 _INTERPOLATIONS = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)
 
 
@@ -36,12 +36,12 @@ def twin_of(view: View, rng: random.Random) -> View:
 
 def _moved(view: View, rng: random.Random) -> View:
     height, width = view.pixels.shape[:2]
-    scale = math.exp(rng.uniform(-1, 1) * math.log(_LARGEST_SCALE))
+    scale = 1 + rng.uniform(-_LARGEST_CHANGE, _LARGEST_CHANGE)
     x, y = (side * (1 - scale) / 2 + rng.uniform(-_LARGEST_SHIFT, _LARGEST_SHIFT) for side in (width, height))
     matrix = np.array([[scale, 0, x], [0, scale, y]], np.float32)
-    # Labels count from a pixel's corner, OpenCV from its middle.
-    of_middles = matrix + np.array([[0, 0, scale / 2 - 0.5]], np.float32)
-    pixels = cv2.warpAffine(view.pixels, of_middles, (width, height), flags=rng.choice(_INTERPOLATIONS))
+    pixels = cv2.warpAffine(
+        view.pixels, geometry.of_middles(matrix), (width, height), flags=rng.choice(_INTERPOLATIONS)
+    )
     faces, ignore = geometry.move(view.faces, view.ignore, matrix, scale)
     # Nobody can tell where a face ends that the view cuts, and moved inwards it would not look cut.
     cut = (view.faces[:, :2] <= 0).any(1) | (view.faces[:, 2:4] >= [width, height]).any(1)
