@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from training.geometry import View
 from training.labels import Mistakes, Picture
 from training.pool import Pool
 from training.scenes import MASKED, compose
-from training.twins import twin_of
+from training.twins import twins_by
 
 __all__ = ["Batch", "Batches"]
 
@@ -82,8 +83,10 @@ class Batches(IterableDataset[Batch]):
             if sizes.random() < self.large:
                 size, count = _LARGE_VIEW, max(2, round(self.count * _LARGE_SHARE))
             twins = round(count * self.twins)
-            views = [compose(pool, rng, size, self.masked, mistaken) for _ in range(count - twins)]
-            yield _batch(views, [twin_of(view, rng) for view in views[:twins]], size)
+            drawn = partial(compose, pool, size=size, masked=self.masked, mistaken=mistaken)
+            pairs = [twins_by(drawn, rng) for _ in range(twins)]
+            alone = [drawn(rng) for _ in range(count - 2 * twins)]
+            yield _batch([view for view, _ in pairs] + alone, [twin for _, twin in pairs], size)
 
 
 def _batch(first: list[View], twins: list[View], size: int) -> Batch:

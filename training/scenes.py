@@ -29,27 +29,38 @@ _SERVED_SIDE = 640
 """The longer side of a picture in the service's tensor, pixels."""
 _ALIASED, _LEAST_ALIASED = 0.5, 0.25
 """The share of the views that are reduced from one pixel to the next but one, as the service does, down to a scale."""
+_CLEAN, _RESAMPLED_CLEAN = 0.5, 0.9
+"""Below the first scale the others are reduced by area first; below the second, views composed once more, too."""
 _PLAIN = 0.5
 """Share of the views that are pictures as they are: without them the network forgets what it knew of those."""
 
 
-def compose(pool: Pool, rng: random.Random, size: int, masked: float = MASKED, mistaken: float = 0.0) -> View:
+def compose(
+    pool: Pool,
+    rng: random.Random,
+    size: int,
+    masked: float = MASKED,
+    mistaken: float = 0.0,
+    *,
+    resampled: bool = False,
+) -> View:
     """Return a random square view of ``size`` pixels with its labels.
 
     In ``masked`` of the views most faces are masked, and so none any more; ``mistaken`` of them show a mistake of the
-    pool's.
+    pool's. ``resampled`` is the view of the same draws once more, where a picture that aliased reduced by area, and
+    where it was reduced by area aliased.
     """
     mistake = rng.random() < mistaken
     plain = not mistake and rng.random() < _PLAIN
     kind = rng.random()
     if mistake:
-        view = _mistake(pool, rng, size)
+        view = _mistake(pool, rng, size, resampled)
     elif plain:
-        view = _plain(pool, rng, size)
+        view = _plain(pool, rng, size, resampled)
     elif kind < 0.52:
-        view = _crop(pool, rng, size, size, 8, size * 0.95)
+        view = _crop(pool, rng, size, size, (8, size * 0.95), resampled)
     elif kind < 0.78:
-        view = _mosaic(pool, rng, size)
+        view = _mosaic(pool, rng, size, resampled)
     elif kind < 0.90:
         view = _paste(pool, rng, size)
     else:
@@ -69,7 +80,7 @@ def compose(pool: Pool, rng: random.Random, size: int, masked: float = MASKED, m
     return View(view.pixels, view.faces[~small], np.concatenate([view.ignore, view.faces[small, :4]]))
 
 
-def _plain(pool: Pool, rng: random.Random, size: int) -> View:
+def _plain(pool: Pool, rng: random.Random, size: int, resampled: bool) -> View:
     """A piece of any picture at about the scale at which the service sees it, or down to all of it."""
     crowd = rng.random() < 0.5
     index, face = pool.random_face(rng) if crowd else (rng.randrange(len(pool.pictures)), None)
@@ -88,7 +99,7 @@ def _plain(pool: Pool, rng: random.Random, size: int) -> View:
         y = _within(face[1] * scale - rng.uniform(0, size), height - size)
     matrix = np.array([[scale, 0, -x], [0, scale, -y]], np.float32)
     pixels = np.zeros((size, size, 3), np.uint8)
-    _warp(source, matrix, scale, pixels, aliased=rng.random() < _ALIASED)
+    _warp(source, matrix, scale, pixels, _clean_below(rng, scale, resampled))
     faces, ignore = geometry.move(picture.places, picture.ignore, matrix, scale)
     return View(pixels, *geometry.clip(faces, ignore, (0, 0, size, size)))
 
@@ -115,33 +126,42 @@ def background(pool: Pool, rng: random.Random, width: int, height: int) -> Pixel
     )
 
 
-def _crop(pool: Pool, rng: random.Random, width: int, height: int, smallest: float, largest: float) -> View:
+def _crop(
+    pool: Pool, rng: random.Random, width: int, height: int, sizes: tuple[float, float], resampled: bool
+) -> View:
     """A picture scaled so that one of its faces has a size drawn log-uniformly, the face anywhere in the view."""
     index, face = pool.random_face(rng)
     picture = pool.pictures[index]
     side = float(max(face[2] - face[0], face[3] - face[1]))
-    scale = min(_log_uniform(rng, smallest, largest) / side, _LARGEST_ENLARGEMENT)
+    scale = min(_log_uniform(rng, *sizes) / side, _LARGEST_ENLARGEMENT)
     if rng.random() < 0.8:
         # Mostly fill the view: a small face is more often part of a large scene than of a small picture.
         scale = min(
             max(scale, rng.uniform(0.6, 1.0) * min(width / picture.width, height / picture.height)),
             _LARGEST_ENLARGEMENT,
         )
-    return _cut_out(pool, rng, index, face, scale, width, height)
+    return _cut_out(pool, rng, index, face, scale, (width, height), resampled)
 
 
-def _mistake(pool: Pool, rng: random.Random, size: int) -> View:
+def _mistake(pool: Pool, rng: random.Random, size: int, resampled: bool) -> View:
     """A mistake at about the size at which it was made, anywhere in the view."""
     index, row = pool.random_mistake(rng)
     side = float(np.sqrt((row[2] - row[0]) * (row[3] - row[1])))
     scale = min(float(row[4]) * _log_uniform(rng, 0.75, 1.33), size * 0.95) / side
-    return _cut_out(pool, rng, index, row, scale, size, size)
+    return _cut_out(pool, rng, index, row, scale, (size, size), resampled)
 
 
 def _cut_out(
-    pool: Pool, rng: random.Random, index: int, box: np.ndarray, scale: float, width: int, height: int
+    pool: Pool,
+    rng: random.Random,
+    index: int,
+    box: np.ndarray,
+    scale: float,
+    size: tuple[int, int],
+    resampled: bool,
 ) -> View:
-    """A picture scaled, with ``box`` (its first four numbers) anywhere in the view."""
+    """A picture scaled, with ``box`` (its first four numbers) anywhere in a view of ``size`` (width, height)."""
+    width, height = size
     picture, source = pool.pictures[index], pool.pixels(index)
     side = float(max(box[2] - box[0], box[3] - box[1]))
     centre = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])
@@ -152,7 +172,7 @@ def _cut_out(
         pixels[:] = [rng.randrange(256) for _ in range(3)] if rng.random() < 0.5 else 0
     else:
         pixels = background(pool, rng, width, height)
-    _warp(source, matrix, scale, pixels, aliased=rng.random() < _ALIASED)
+    _warp(source, matrix, scale, pixels, _clean_below(rng, scale, resampled))
     faces, ignore = geometry.move(picture.places, picture.ignore, matrix, scale)
     return View(pixels, *geometry.clip(faces, ignore, (0, 0, width, height)))
 
@@ -178,13 +198,23 @@ def _placement(
     return np.concatenate([linear, shift[:, None]], 1).astype(np.float32)
 
 
-def _warp(source: Pixels, matrix: np.ndarray, scale: float, into: Pixels, *, aliased: bool = False) -> None:
-    """Warp over ``into``; a strong reduction is made by area first, so that it does not alias, unless it shall.
+def _clean_below(rng: random.Random, scale: float, resampled: bool) -> float:
+    """Below which scale a picture is to be reduced by area first; drawn."""
+    aliased = rng.random() < _ALIASED
+    if resampled and scale >= _CLEAN:
+        return _RESAMPLED_CLEAN
+    return _LEAST_ALIASED if aliased != resampled else _CLEAN
+
+
+def _warp(
+    source: Pixels, matrix: np.ndarray, scale: float, into: Pixels, clean_below: float = _CLEAN
+) -> None:
+    """Warp over ``into``; below a scale a reduction is made by area first, so that it does not alias.
 
     ``matrix`` moves labels.
     """
     matrix = matrix.copy()
-    if scale < (_LEAST_ALIASED if aliased else 0.5):
+    if scale < clean_below:
         first = scale * 1.2
         h, w = source.shape[:2]
         reduced = max(2, round(w * first)), max(2, round(h * first))
@@ -201,7 +231,7 @@ def _warp(source: Pixels, matrix: np.ndarray, scale: float, into: Pixels, *, ali
     )
 
 
-def _mosaic(pool: Pool, rng: random.Random, size: int) -> View:
+def _mosaic(pool: Pool, rng: random.Random, size: int, resampled: bool) -> View:
     x, y = int(size * rng.uniform(0.35, 0.65)), int(size * rng.uniform(0.35, 0.65))
     view = View(np.empty((size, size, 3), np.uint8), geometry.no_faces(), geometry.no_boxes())
     for left, top, width, height in (
@@ -210,7 +240,7 @@ def _mosaic(pool: Pool, rng: random.Random, size: int) -> View:
         (0, y, x, size - y),
         (x, y, size - x, size - y),
     ):
-        tile = _crop(pool, rng, width, height, 7, min(width, height) * 0.95)
+        tile = _crop(pool, rng, width, height, (7, min(width, height) * 0.95), resampled)
         view.pixels[top : top + height, left : left + width] = tile.pixels
         place = np.array([[1, 0, left], [0, 1, top]], np.float32)
         faces, ignore = geometry.move(tile.faces, tile.ignore, place, 1.0)

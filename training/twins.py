@@ -1,6 +1,8 @@
 """The same view once more, as another camera, reduction or file would have it; its faces are to be found alike."""
 
 import random
+from collections.abc import Callable
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -9,13 +11,25 @@ from training import geometry
 from training.geometry import DOUBTFUL, SURENESS, View
 from training.photometric import compress, soften_or_sharpen, speckle
 
-__all__ = ["twin_of"]
+__all__ = ["twin_of", "twins_by"]
+
+Compose: TypeAlias = Callable[..., View]
+"""Composes a view by a generator, or with ``resampled=True`` the same view reduced in another way."""
 
 _LARGEST_SHIFT = 8.0
 """Pixels: a face's place on the grid of the coarser strides changes, too."""
 _LARGEST_CHANGE = 0.1
 """Of the size."""
 _INTERPOLATIONS = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)
+
+
+def twins_by(compose: Compose, rng: random.Random) -> tuple[View, View]:
+    """Return a view and its twin: the same draws reduced in another way, then changed by :func:`twin_of`."""
+    state = rng.getstate()
+    view = compose(rng)
+    again = random.Random()
+    again.setstate(state)
+    return view, twin_of(compose(again, resampled=True), rng)
 
 
 def twin_of(view: View, rng: random.Random) -> View:

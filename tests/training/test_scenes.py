@@ -46,6 +46,16 @@ def test_the_same_seed_gives_the_same_view(pool: Pool) -> None:
         assert np.array_equal(first.faces, second.faces)
 
 
+def test_a_resampled_view_has_the_same_labels_and_other_pixels(pool: Pool) -> None:
+    changed = 0
+    for seed in range(60):
+        first, second = (compose(pool, random.Random(seed), 48, resampled=again) for again in (False, True))
+        assert np.array_equal(first.faces, second.faces, equal_nan=True)
+        assert np.array_equal(first.ignore, second.ignore)
+        changed += not np.array_equal(first.pixels, second.pixels)
+    assert changed > 20
+
+
 def test_labels_move_with_their_pixels() -> None:
     """A bright spot stays where its landmark says after a mirror and after a move."""
     pixels = np.zeros((40, 60, 3), np.uint8)
@@ -93,7 +103,7 @@ def test_a_strong_reduction_aliases_where_it_shall() -> None:
 
     def contrast(*, aliased: bool) -> float:
         pixels = np.zeros((120, 120, 3), np.uint8)
-        scenes._warp(stripes, matrix, 0.3, pixels, aliased=aliased)
+        scenes._warp(stripes, matrix, 0.3, pixels, scenes._LEAST_ALIASED if aliased else scenes._CLEAN)
         return float(pixels[10:-10, 10:-10].std())
 
     assert contrast(aliased=True) > 40
@@ -163,7 +173,7 @@ def test_a_masked_doubtful_place_is_ignored_no_more() -> None:
 def test_small_pictures_are_enlarged_as_the_service_enlarges_them(pool: Pool) -> None:
     """Pictures of 160 pixels, whose largest face measures 48, as in an input of 640, or as far as is sensible."""
     rng = random.Random(9)
-    views = [scenes._plain(pool, rng, 320) for _ in range(120)]
+    views = [scenes._plain(pool, rng, 320, resampled=False) for _ in range(120)]
     largest = max(float((v.faces[:, 2] - v.faces[:, 0]).max(initial=0)) for v in views)
     assert 48 * 2.2 < largest < 48 * 2.2 * 1.25
 

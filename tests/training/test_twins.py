@@ -8,7 +8,7 @@ import pytest
 
 from training import geometry
 from training.geometry import DOUBTFUL, FACE_WIDTH, LANDMARKS, View
-from training.twins import twin_of
+from training.twins import twin_of, twins_by
 
 _SIZE = 160
 
@@ -59,3 +59,20 @@ def test_a_face_that_the_view_cuts_is_doubtful_where_it_moves() -> None:
         moved = not np.array_equal(twin.faces[:, :4], view.faces[:, :4])
         assert twin.faces[:, DOUBTFUL].tolist() == [float(moved), 0]
     assert twin_of(_view(), random.Random(1)).faces.shape == (0, FACE_WIDTH)
+
+
+def test_a_twin_is_composed_of_the_same_draws() -> None:
+    def compose(rng: random.Random, *, resampled: bool = False) -> View:
+        x = float(rng.randrange(20, 100))
+        view = _view((x, 50, x + 30, 80))
+        view.pixels[0, 0] = 200 if resampled else 10
+        return view
+
+    rng = random.Random(3)
+    firsts = set()
+    for _ in range(20):
+        view, twin = twins_by(compose, rng)
+        assert view.pixels[0, 0].tolist() == [10, 10, 10]
+        assert np.abs(twin.faces[0, :4] - view.faces[0, :4]).max() <= 16
+        firsts.add(float(view.faces[0, 0]))
+    assert len(firsts) > 10
