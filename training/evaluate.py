@@ -1,7 +1,8 @@
 """Compare ONNX face detectors on a labelled folder: ``python -m training.evaluate FOLDER MODEL...``.
 
 Each picture is enlarged or reduced to fit the input. Sizes are those of the faces in the input, so that they mean the
-same for every picture.
+same for every picture. Which small faces an input shows well is chance, and what was chosen by one look is flattered by
+it: ``--looks`` gives the means over ten.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
-from training.finders import Finder, finder
+from training.finders import Finder, finder, mirrored
 from training.geometry import LANDMARKS
 from training.labels import Picture, read_labels, split
 from training.metrics import (
@@ -29,7 +30,7 @@ from training.metrics import (
     recall_at_false_positives,
 )
 
-__all__ = ["evaluate", "main"]
+__all__ = ["evaluate", "looks", "main", "mean_figures"]
 
 Figures: TypeAlias = dict[str, Any]
 
@@ -37,6 +38,9 @@ SIZES = ((0, 8), (8, 16), (16, 32), (32, 64), (64, 128), (128, 1024))
 _SMALLEST_FACE = 8.0
 """Smaller ones (pixels of the input) have their own column and count nowhere else: their labels are not sure."""
 _FALSE_POSITIVES = (0.1, 1.0)
+_LOOKS = (0.9, 0.95, 1.0, 1.05, 1.1)
+"""The inputs of several looks, by the size asked for."""
+_STEP = 32
 
 
 def evaluate(find: Finder, pictures: list[Picture], size: int, threshold: float = 0.5) -> Figures:
@@ -64,6 +68,26 @@ def evaluate(find: Finder, pictures: list[Picture], size: int, threshold: float 
         "landmark_error": _mean(every.landmark_errors[kept]),
         "median_ms": statistics.median(seconds) * 1e3,
         "threshold_at_97_percent": _threshold(every.scores[every.correct], 0.97),
+    }
+
+
+def looks(path: Path, size: int) -> list[Finder]:
+    """Return finders with a file at five inputs around ``size`` pixels, multiples of 32, each mirrored or not.
+
+    Raises:
+        ModelError: the file is no detector, or its input's size is fixed.
+    """
+    sizes = sorted({round(size * part / _STEP) * _STEP for part in _LOOKS})
+    return [look for one in (finder(path, side) for side in sizes) for look in (one, mirrored(one))]
+
+
+def mean_figures(rows: list[Figures]) -> Figures:
+    """Return the mean of every figure, those by face size or false positives one by one."""
+    return {
+        name: mean_figures([row[name] for row in rows])
+        if isinstance(value, dict)
+        else statistics.fmean(row[name] for row in rows)
+        for name, value in rows[0].items()
     }
 
 
@@ -95,18 +119,26 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--all", action="store_true", help="all pictures; otherwise the validation sources only"
     )
+    parser.add_argument(
+        "--as-labelled",
+        action="store_true",
+        help="without the corrections made by eye, which are of one referee's labels: for another's",
+    )
+    parser.add_argument("--looks", action="store_true", help="the means over five inputs, mirrored or not")
     parser.add_argument("--size", type=int, default=640, help="side of the input, pixels")
     parser.add_argument("--threshold", type=float, default=0.5)
     parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args(arguments)
     cv2.setNumThreads(1)
-    pictures = read_labels(options.folder)
+    pictures = read_labels(options.folder, None) if options.as_labelled else read_labels(options.folder)
     if not options.all:
         pictures = split(pictures)[1] or parser.error("no picture is of a validation source; give --all")
-    figures = {
-        path.stem: evaluate(finder(path, options.size), pictures, options.size, options.threshold)
-        for path in options.models
-    }
+    figures = {}
+    for path in options.models:
+        finders = looks(path, options.size) if options.looks else [finder(path, options.size)]
+        figures[path.stem] = mean_figures(
+            [evaluate(find, pictures, options.size, options.threshold) for find in finders]
+        )
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     Console(width=200).print(_table(figures, options.threshold))
