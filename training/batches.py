@@ -82,7 +82,7 @@ class Batches(IterableDataset[Batch]):
             size, count = self.size, self.count
             if sizes.random() < self.large:
                 size, count = _LARGE_VIEW, max(2, round(self.count * _LARGE_SHARE))
-            twins = round(count * self.twins)
+            twins = min(round(count * self.twins), count // 2)
             drawn = partial(compose, pool, size=size, masked=self.masked, mistaken=mistaken)
             pairs = [twins_by(drawn, rng) for _ in range(twins)]
             alone = [drawn(rng) for _ in range(count - 2 * twins)]

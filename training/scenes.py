@@ -47,8 +47,8 @@ def compose(
     """Return a random square view of ``size`` pixels with its labels.
 
     In ``masked`` of the views most faces are masked, and so none any more; ``mistaken`` of them show a mistake of the
-    pool's. ``resampled`` is the view of the same draws once more, where a picture that aliased reduced by area, and
-    where it was reduced by area aliased.
+    pool's. ``resampled`` gives the view of the same draws once more, reduced in another way: by area what aliased, and
+    the other way about.
     """
     mistake = rng.random() < mistaken
     plain = not mistake and rng.random() < _PLAIN
