@@ -30,7 +30,7 @@ from training.metrics import (
     recall_at_false_positives,
 )
 
-__all__ = ["evaluate", "looks", "main", "mean_figures"]
+__all__ = ["evaluate", "looks", "main"]
 
 Figures: TypeAlias = dict[str, Any]
 
@@ -41,17 +41,24 @@ _FALSE_POSITIVES = (0.1, 1.0)
 _LOOKS = (0.9, 0.95, 1.0, 1.05, 1.1)
 """The inputs of several looks, by the size asked for."""
 _STEP = 32
+"""An input's sides are multiples of this."""
 
 
-def evaluate(find: Finder, pictures: list[Picture], size: int, threshold: float = 0.5) -> Figures:
-    """Return the figures of one detector on labelled pictures."""
-    pairs, seconds = [], []
+def evaluate(finders: list[Finder], pictures: list[Picture], size: int, threshold: float = 0.5) -> Figures:
+    """Return the figures of one detector on labelled pictures, the means over its looks at each."""
+    pairs: list[list[tuple[Detections, Truth]]] = [[] for _ in finders]
+    seconds: list[list[float]] = [[] for _ in finders]
     for picture in pictures:
         image = np.asarray(cv2.imread(str(picture.file), cv2.IMREAD_COLOR), np.uint8)
-        started = time.perf_counter()
-        found = find(image)
-        seconds.append(time.perf_counter() - started)
-        pairs.append(_in_input(found, picture, size))
+        for look, find in enumerate(finders):
+            started = time.perf_counter()
+            found = find(image)
+            seconds[look].append(time.perf_counter() - started)
+            pairs[look].append(_in_input(found, picture, size))
+    return _mean_figures([_figures(*one, threshold) for one in zip(pairs, seconds, strict=True)])
+
+
+def _figures(pairs: list[tuple[Detections, Truth]], seconds: list[float], threshold: float) -> Figures:
     every = match(pairs, _SMALLEST_FACE)
     precision, recall = precision_recall(every, threshold)
     best = precision_recall(every, 0.0)[1]
@@ -81,14 +88,15 @@ def looks(path: Path, size: int) -> list[Finder]:
     return [look for one in (finder(path, side) for side in sizes) for look in (one, mirrored(one))]
 
 
-def mean_figures(rows: list[Figures]) -> Figures:
-    """Return the mean of every figure, those by face size or false positives one by one."""
-    return {
-        name: mean_figures([row[name] for row in rows])
-        if isinstance(value, dict)
-        else statistics.fmean(row[name] for row in rows)
-        for name, value in rows[0].items()
-    }
+def _mean_figures(rows: list[Figures]) -> Figures:
+    """The mean of every figure, those by face size or false positives one by one; counts are the same in all."""
+
+    def mean(name: str, value: Any) -> Any:
+        if isinstance(value, dict):
+            return _mean_figures([row[name] for row in rows])
+        return value if isinstance(value, int) else statistics.fmean(row[name] for row in rows)
+
+    return {name: mean(name, value) for name, value in rows[0].items()}
 
 
 def _in_input(found: Detections, picture: Picture, size: int) -> tuple[Detections, Truth]:
@@ -136,9 +144,7 @@ def main(arguments: list[str] | None = None) -> None:
     figures = {}
     for path in options.models:
         finders = looks(path, options.size) if options.looks else [finder(path, options.size)]
-        figures[path.stem] = mean_figures(
-            [evaluate(find, pictures, options.size, options.threshold) for find in finders]
-        )
+        figures[path.stem] = evaluate(finders, pictures, options.size, options.threshold)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     Console(width=200).print(_table(figures, options.threshold))
