@@ -6,7 +6,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ANCHORS_PER_CELL", "STRIDES", "anchors", "iou"]
+__all__ = ["ANCHORS_PER_CELL", "STRIDES", "anchors", "iou", "shares_inside"]
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -32,9 +32,19 @@ def anchors(size: int) -> tuple[Floats, Ints]:
 
 def iou(a: Floats, b: Floats) -> Floats:
     """Return the intersection over union of each box of ``a`` (N, 4) with each of ``b`` (M, 4), as (N, M)."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    both = np.clip(high - low, 0, None).prod(-1)
+    both = _intersections(a, b)
     area_a = (a[:, 2:] - a[:, :2]).prod(-1)
     area_b = (b[:, 2:] - b[:, :2]).prod(-1)
     return np.asarray(both / (area_a[:, None] + area_b[None] - both + 1e-6), np.float32)
+
+
+def shares_inside(a: Floats, b: Floats) -> Floats:
+    """Return the share of the area of each box of ``a`` (N, 4) that lies in each of ``b`` (M, 4), as (N, M)."""
+    area = np.maximum((a[:, 2:] - a[:, :2]).prod(-1), 1e-6)
+    return np.asarray(_intersections(a, b) / area[:, None], np.float32)
+
+
+def _intersections(a: Floats, b: Floats) -> Floats:
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    return np.asarray(np.clip(high - low, 0, None).prod(-1))

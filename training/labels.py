@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from training.anchors import iou
+from training.anchors import iou, shares_inside
 from training.geometry import DOUBTFUL, FACE_WIDTH, SURENESS, no_faces
 
 __all__ = ["VALIDATION_SOURCES", "Mistakes", "Picture", "line_of", "read_labels", "read_mistakes", "split"]
@@ -37,6 +37,8 @@ Mistakes: TypeAlias = npt.NDArray[np.float32]
 
 _TOLD = 0.4
 """From this IoU on a place is one that was looked at."""
+_INSIDE = 0.6
+"""From this share of its area on a box lies mostly inside another."""
 _SEEN_BY_EYE = 0.6
 """How sure an eye is of a face of which detectors were not."""
 _CORRECTIONS = Path(__file__).with_name("label_corrections.jsonl")
@@ -161,7 +163,7 @@ def _corrected(picture: Picture, change: Row) -> Picture:
     kept = picture.faces[np.setdiff1d(np.arange(len(picture.faces)), [*dropped, *uncertain])]
     found, none = (np.array(change.get(key, []), np.float32).reshape(-1, 4) for key in ("faces", "none"))
     told = _told(picture.ignore, found, none)
-    found = found[~(iou(found, kept[:, :4]) >= _TOLD).any(1)]
+    found = _apart(found[~(iou(found, kept[:, :4]) >= _TOLD).any(1)], kept[:, :4])
     new = np.full((len(found), FACE_WIDTH), np.nan, np.float32)
     new[:, :4], new[:, SURENESS], new[:, DOUBTFUL] = found, _logit(_SEEN_BY_EYE), 0
     return replace(
@@ -170,6 +172,17 @@ def _corrected(picture: Picture, change: Row) -> Picture:
         ignore=np.concatenate([picture.ignore[~told], picture.faces[uncertain, :4].reshape(-1, 4)]),
         doubtful=picture.doubtful[~_told(picture.doubtful[:, :4], found, none)],
     )
+
+
+def _apart(found: npt.NDArray[np.float32], kept: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The boxes found by eye that are of no face of which there is a better box: a kept one, or a smaller one found.
+
+    Where two boxes lie mostly inside each other, a box too wide or beside its face has been told to be one.
+    """
+    on_kept = np.maximum(shares_inside(found, kept), shares_inside(kept, found).T) >= _INSIDE
+    area = (found[:, 2:] - found[:, :2]).prod(1)
+    on_smaller = (shares_inside(found, found).T >= _INSIDE) & (area[:, None] > area)
+    return np.asarray(found[~on_kept.any(1) & ~on_smaller.any(1)])
 
 
 def _told(boxes: npt.NDArray[np.float32], *told: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from training.anchors import iou
+from training.anchors import iou, shares_inside
 
 __all__ = [
     "Detections",
@@ -114,13 +114,7 @@ def recall_at_false_positives(matches: Matches, per_picture: float) -> float:
 
 def covered(boxes: npt.NDArray[np.float32], ignore: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
     """Whether at least half of a box lies on one ignored box."""
-    if not len(ignore):
-        return np.zeros(len(boxes), bool)
-    low = np.maximum(boxes[:, None, :2], ignore[None, :, :2])
-    high = np.minimum(boxes[:, None, 2:], ignore[None, :, 2:])
-    both = np.clip(high - low, 0, None).prod(-1)
-    area = np.maximum((boxes[:, 2:] - boxes[:, :2]).prod(-1), 1e-6)
-    return np.asarray((both / area[:, None] >= _MATCH).any(1))
+    return np.asarray((shares_inside(boxes, ignore) >= _MATCH).any(1))
 
 
 def _landmark_error(found: Detections, truth: Truth, d: int, g: int, size: float) -> float:

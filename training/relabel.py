@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.agreement import Places, places
-from training.anchors import iou
+from training.anchors import iou, shares_inside
 from training.labels import Picture, line_of, read_labels, split
 from training.looks import Look, looks
 
@@ -29,7 +29,9 @@ _LOWEST = 0.05
 _FACE, _NEW_FACE, _UNSURE = 0.30, 0.50, 0.14
 """The least agreement on a face that was labelled, on one that was not, and on a doubtful place.
 
-Of the unlabelled places between the first two, most were fruit, hands and parts of larger faces, looked at by eye."""
+Of the unlabelled places between the first two, most were fruit, hands and parts of larger faces, looked at by eye. A
+label is that of its surest place alone, and of none inside a surer one: large inputs show parts of large faces.
+"""
 _SURE = 0.55
 _SAME = 0.4
 _INSIDE = 0.6
@@ -76,11 +78,11 @@ def agreed(seen: Places, weights: Floats, picture: Picture, unmended: Picture) -
     # What was ignored by eye is among the dropped ones too, and stays ignored.
     none = _meets(seen.boxes, dropped) & ~_meets(seen.boxes, picture.ignore)
     unsure = _meets(seen.boxes, picture.ignore) & (_meets(seen.boxes, dropped) | (mean < _SURE))
-    least = np.where(_meets(seen.boxes, former), _FACE, _NEW_FACE)
+    least = np.where(_labelled(seen.boxes, mean, former), _FACE, _NEW_FACE)
     face = (mean >= least) & ~none & ~unsure
     boxes = seen.boxes[face]
     perhaps = (mean >= _UNSURE) & ~face & ~none & ~unsure & ~_inside(seen.boxes, boxes)
-    lost = former[~_meets(former, boxes)]
+    lost = former[~_meets(former, boxes) & ~_inside(former, boxes)]
     served = seen.scores[:, :_SERVED_LOOKS].mean(1)
     return Found(
         boxes,
@@ -90,6 +92,14 @@ def agreed(seen: Places, weights: Floats, picture: Picture, unmended: Picture) -
         Seen(seen.boxes[perhaps], seen.landmarks[perhaps], mean[perhaps], served[perhaps]),
         np.concatenate([picture.ignore, seen.boxes[perhaps], lost]),
     )
+
+
+def _labelled(boxes: Floats, agreement: Floats, labels: Floats) -> npt.NDArray[np.bool_]:
+    """Which places are those of the labels: of each the surest one, unless it is part of a still surer one."""
+    part = ((shares_inside(boxes, boxes) >= _INSIDE) & (agreement[:, None] < agreement)).any(1)
+    of_label = np.where(iou(boxes, labels) >= _SAME, agreement[:, None], 0.0)
+    surest = (of_label > 0) & (of_label == of_label.max(0, initial=0.0))
+    return np.asarray(surest.any(1) & ~part)
 
 
 def _others(boxes: Floats, kept: Floats) -> Floats:
@@ -104,10 +114,7 @@ def _meets(boxes: Floats, others: Floats) -> npt.NDArray[np.bool_]:
 
 def _inside(boxes: Floats, others: Floats) -> npt.NDArray[np.bool_]:
     """Which boxes are parts of larger ones."""
-    low = np.maximum(boxes[:, None, :2], others[None, :, :2])
-    both = np.clip(np.minimum(boxes[:, None, 2:], others[None, :, 2:]) - low, 0, None).prod(-1)
-    area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    return np.asarray((both >= _INSIDE * area[:, None]).any(1))
+    return np.asarray((shares_inside(boxes, others) >= _INSIDE).any(1))
 
 
 def sureness(agreement: Floats, served: Floats) -> Floats:

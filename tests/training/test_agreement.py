@@ -89,6 +89,28 @@ def test_parts_of_a_face_are_not_ignored() -> None:
     assert found.ignore == pytest.approx(np.array([OTHER]))
 
 
+@pytest.mark.parametrize(("score", "faces"), [(0.4, 1), (0.6, 2)])
+@pytest.mark.parametrize("labelled", [False, True])
+def test_a_label_does_not_vouch_for_a_part_of_a_surer_face(labelled: bool, score: float, faces: int) -> None:
+    part = [12.0, 12.0, 20.0, 22.0]
+    seen = places([_look((FACE, 0.9), (part, score))] * 2, 0.05)
+    picture = _picture(FACE, part) if labelled else _picture(FACE)
+    found = agreed(seen, WEIGHTS, picture, picture)
+    assert found.boxes == pytest.approx(np.array([FACE, part][:faces]))
+    assert len(found.ignore) == 0
+
+
+def test_a_label_is_that_of_its_surest_place() -> None:
+    label = [16.0, 10.0, 36.0, 34.0]
+    shifted = [22.0, 10.0, 42.0, 34.0]
+    seen = places([_look((FACE, 0.9), (shifted, 0.4))] * 2, 0.05)
+    assert (iou(np.array([FACE, shifted], np.float32), np.array([label], np.float32)) >= 0.4).all()
+    found = agreed(seen, WEIGHTS, _picture(label), _picture(label))
+    assert found.boxes == pytest.approx(np.array([FACE]))
+    found = agreed(seen, WEIGHTS, _picture(label, shifted), _picture(label, shifted))
+    assert found.boxes == pytest.approx(np.array([FACE, shifted]))
+
+
 def test_what_was_mended_by_eye_stays_mended() -> None:
     seen = places([_look((FACE, 0.9), (OTHER, 0.9))] * 2, 0.05)
     dropped = agreed(seen, WEIGHTS, _picture(OTHER), _picture(FACE, OTHER))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.anchors import STRIDES, anchors, iou
+from training.anchors import STRIDES, anchors, iou, shares_inside
 
 
 def test_anchors_are_those_that_the_service_decodes() -> None:
@@ -18,3 +18,10 @@ def test_anchors_are_those_that_the_service_decodes() -> None:
 def test_iou_of_known_boxes() -> None:
     a = np.array([[0, 0, 10, 10], [5, 0, 15, 10]], np.float32)
     assert iou(a, a) == pytest.approx(np.array([[1, 1 / 3], [1 / 3, 1]]), abs=1e-5)
+
+
+def test_the_share_of_a_box_inside_another() -> None:
+    a = np.array([[0, 0, 10, 10], [2, 2, 6, 7], [20, 20, 20, 20]], np.float32)
+    b = np.array([[0, 0, 5, 10], [0, 0, 20, 20]], np.float32)
+    assert shares_inside(a, b) == pytest.approx(np.array([[0.5, 1], [0.75, 1], [0, 0]]), abs=1e-5)
+    assert shares_inside(a, b[:0]).shape == (3, 0)

@@ -68,6 +68,25 @@ def test_ignored_places_that_were_looked_at_are_faces_or_none(folder: Path, tmp_
     assert picture.faces[2, SURENESS] > 0  # more likely a face than not
 
 
+@pytest.mark.parametrize(
+    ("found", "kept"),
+    [
+        ([[30, 40, 50, 70]], []),
+        ([[10, 10, 90, 110]], []),
+        ([[200, 10, 230, 40], [190, 0, 260, 60]], [[200, 10, 230, 40]]),
+        ([[60, 30, 90, 78]], [[60, 30, 90, 78]]),
+    ],
+    ids=["inside a face", "around a face", "around another that was found", "beside a face"],
+)
+def test_a_face_found_by_eye_is_of_no_face_that_has_a_better_box(
+    folder: Path, tmp_path: Path, found: list[list[int]], kept: list[list[int]]
+) -> None:
+    corrections = tmp_path / "corrections.jsonl"
+    corrections.write_text(json.dumps({"file": "1.png", "faces": found}), encoding="utf-8")
+    picture = next(p for p in read_labels(folder, corrections) if p.file.name == "1.png")
+    assert picture.faces[:, :4].tolist() == [[20, 30, 68, 78], *picture.faces[1:2, :4].tolist(), *kept]
+
+
 def test_doubtful_places_are_read_until_somebody_tells_what_they_are(folder: Path, tmp_path: Path) -> None:
     rows = [json.loads(line) for line in (folder / "labels.jsonl").read_text(encoding="utf-8").splitlines()]
     place = rows[2]["ignore"][0]
