@@ -17,7 +17,7 @@ from training.batches import Batch
 from training.geometry import DOUBTFUL, LANDMARKS, SURENESS
 from training.model import Predictions
 
-__all__ = ["Losses", "Positives", "assign", "held_losses", "held_score_loss", "losses", "winners"]
+__all__ = ["Losses", "Positives", "Usual", "assign", "held_losses", "held_score_loss", "losses", "winners"]
 
 _FOCUS = 2.0
 _LANDMARK_BETA = 0.05
@@ -32,6 +32,8 @@ _NEAR_HIGHEST = 0.7
 _MOST_MISPLACED = 3
 _FARTHEST, _FARTHEST_CLEAR, _CLEAR = 2.5, 5.0, 16.0
 """How far a face's scores go to what detectors agree on, logits, and how far from so many pixels on or if doubtful."""
+_USUAL_BATCHES = 100
+"""A running mean reaches about so far back."""
 _LEAST_CLEAR = 0.85
 """From there on a face is one, however unsure detectors are of a profile or of a half in the dark; a score of 0.7."""
 
@@ -51,6 +53,24 @@ class Positives(NamedTuple):
 
     anchors: Tensor
     faces: Tensor
+
+
+class Usual:
+    """How many faces, or anchors on faces, a batch usually has: running means, by name.
+
+    Where a loss is divided by a batch's own count, a batch with few faces, whose loss is nearly all of false alarms,
+    counts for many times as much as another. Detectron2's RetinaNet divides by a running mean, too.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[float, int]] = {}
+
+    def __call__(self, name: str, count: float) -> float:
+        """Return the mean, at least 1, with a batch's ``count`` in it."""
+        mean, batches = self._seen.get(name, (0.0, 0))
+        mean += (count - mean) / min(batches + 1, _USUAL_BATCHES)
+        self._seen[name] = mean, batches + 1
+        return max(mean, 1.0)
 
 
 @torch.no_grad()
@@ -134,7 +154,9 @@ def losses(predictions: Predictions, batch: Batch) -> Losses:
     return Losses(score, box, landmarks, nothing, iou.detach().mean() if len(iou) else nothing)
 
 
-def held_score_loss(predictions: Predictions, held: Tensor, batch: Batch) -> Tensor:
+def held_score_loss(
+    predictions: Predictions, held: Tensor, batch: Batch, usual: Usual | None = None
+) -> Tensor:
     """The focal loss of scores that are held to others on faces and to zero elsewhere; a scalar.
 
     What a network knows of faces stays (learning without forgetting: Li and Hoiem, 2016, arXiv 1606.09282); what the
@@ -147,6 +169,7 @@ def held_score_loss(predictions: Predictions, held: Tensor, batch: Batch) -> Ten
         batch: The views' labels. An anchor is on the face with which the box that it predicts has the highest IoU, from
             0.3 on; its score is held in full from an IoU of 0.55 on, and to zero up to 0.4. Those that touch a face
             which no box fits give no loss: the face is there, what must move is its box.
+        usual: What the anchors on faces are counted against; without it a batch's own count.
     """
     logits, distances, _ = (p.float() for p in predictions)
     centres, strides = _grid(batch.pixels.shape[1])
@@ -173,7 +196,8 @@ def held_score_loss(predictions: Predictions, held: Tensor, batch: Batch) -> Ten
     # Less than this entropy no score that is not 0 or 1 can have.
     least = functional.binary_cross_entropy(target, target, reduction="none")
     counted = ((batch.counted | on_face) & ~spared).float()
-    return ((entropy - least) * difficulty * counted).sum() / max(int(on_sure_face.sum()), 1)
+    loss = ((entropy - least) * difficulty * counted).sum()
+    return loss / (usual or Usual())("anchors", float(on_sure_face.sum()))
 
 
 def _moves(held: Tensor, overlap: Tensor, owner: Tensor, faces: Tensor) -> Tensor:
@@ -190,7 +214,7 @@ def _moves(held: Tensor, overlap: Tensor, owner: Tensor, faces: Tensor) -> Tenso
     return torch.minimum(torch.maximum(apart, -farthest), farthest)
 
 
-def held_losses(predictions: Predictions, held: Tensor, batch: Batch) -> Losses:
+def held_losses(predictions: Predictions, held: Tensor, batch: Batch, usual: Usual | None = None) -> Losses:
     """:func:`held_score_loss`, and the L1 losses of the boxes' sides and of the landmarks by the face's size.
 
     L1 rather than an IoU: the median of where a side may be, so that boxes of faces that are hard to see do not grow.
@@ -201,7 +225,9 @@ def held_losses(predictions: Predictions, held: Tensor, batch: Batch) -> Losses:
         predictions: Of the network in training.
         held: Logits (B, N) of the network that it began as, for the same views.
         batch: The views' labels.
+        usual: What faces, and anchors on them, are counted against; without it a batch's own counts.
     """
+    usual = usual or Usual()
     _, distances, offsets = (p.float() for p in predictions)
     centres, strides = _grid(batch.pixels.shape[1])
     boxes = _boxes(distances, centres, strides)
@@ -215,11 +241,13 @@ def held_losses(predictions: Predictions, held: Tensor, batch: Batch) -> Losses:
     known = truth[:, LANDMARKS].isfinite().all(1)
     landmarks = ((points.reshape(-1, 10) - truth[:, LANDMARKS])[known] / side[known]).abs().mean(1)
     iou, _ = _distance_iou(found.detach(), truth[:, :4])
+    # A face's weights sum to 1.
+    faces = usual("faces", float(weight.sum()))
     return Losses(
-        held_score_loss(predictions, held, batch),
-        _mean(beside.abs().mean(1), weight),
-        _mean(landmarks, weight[known]),
-        _mean(_wavering(beside, weight, batch.person[face]), weight),
+        held_score_loss(predictions, held, batch, usual),
+        (beside.abs().mean(1) * weight).sum() / faces,
+        (landmarks * weight[known]).sum() / usual("landmarks", float(weight[known].sum())),
+        (_wavering(beside, weight, batch.person[face]) * weight).sum() / faces,
         _mean(iou, weight),
     )
 

@@ -11,7 +11,7 @@ from training.anchors import anchors
 from training.batches import Batch, Batches
 from training.geometry import DOUBTFUL, FACE_WIDTH, LANDMARKS, SURENESS
 from training.labels import read_labels
-from training.losses import assign, held_losses, held_score_loss, losses, winners
+from training.losses import Usual, assign, held_losses, held_score_loss, losses, winners
 from training.model import FaceDetector
 
 
@@ -230,6 +230,34 @@ def test_scores_are_held_on_faces_and_unlearnt_elsewhere() -> None:
         (logits, distances, offsets), held, batch._replace(counted=torch.zeros_like(batch.counted))
     )
     assert none.item() == pytest.approx(0, abs=1e-4)
+
+
+def test_what_is_usual_is_a_running_mean_of_at_least_one() -> None:
+    usual = Usual()
+    assert [usual("faces", count) for count in (8, 4, 0)] == pytest.approx([8, 6, 4])
+    assert usual("anchors", 0) == 1
+    for _ in range(2000):
+        usual("faces", 20)
+    assert usual("faces", 20) == pytest.approx(20)
+    assert usual("faces", 0) == pytest.approx(19.8)
+
+
+def test_a_batch_with_few_faces_counts_for_no_more_than_another() -> None:
+    one = _batch([20, 24, 52, 56])
+    distances, boxes, offsets = _perfect(one)
+    _, stride = _grid(one)
+    held = torch.full((1, boxes.shape[1]), 2.0)
+    wrong = (held - 1, distances + 1.6 / stride, offsets + 3.2 / stride)
+    alone = held_losses(wrong, held, one)
+    usual = Usual()
+    usual("anchors", 1e4)
+    usual("faces", 9)
+    usual("landmarks", 9)
+    terms = held_losses(wrong, held, one, usual)
+    assert terms.score.item() < alone.score.item() / 10
+    assert terms.box.item() == pytest.approx(alone.box.item() / 5)
+    assert terms.landmarks.item() == pytest.approx(alone.landmarks.item() / 5)
+    assert terms.iou == alone.iou
 
 
 def test_boxes_beside_their_face_are_unlearnt() -> None:
