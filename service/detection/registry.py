@@ -105,7 +105,7 @@ REGISTRY: Final[dict[str, ModelEntry]] = {
             source="comes with the service",
             input="1×3×H×W float32, RGB, H and W free multiples of 32",
             speed="fastest",
-            sha256=("095eb6713e46e8af7dfb663dac0a3cd9c203ed5ef22e4e3168becd4e037a7de1",),
+            sha256=("bc6bf41c17c7c5accb5f6a2bb97ef3329352491a17817f7bbd3f4548032ecbe8",),
             size_bytes=774_812,
             bundled=True,
         ),
