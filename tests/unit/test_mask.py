@@ -49,6 +49,9 @@ def covered(regions: list[Region], like: Pixels) -> npt.NDArray[np.bool_]:
         ((50.4, 50.4, 50.6, 50.6), 0.0, (50, 50, 51, 51)),
         ((50, 50, 51, 51), 0.3, (49, 49, 52, 52)),
         ((110, 80, 120, 90), 0.5, (105, 75, 120, 90)),
+        # In floating point a little less than 1 and a little more than 31.
+        ((2.3, 20, 4.9, 60), 0.5, (1, 0, 7, 80)),
+        ((1.2, 20, 16.1, 60), 1.0, (0, 0, 31, 90)),
     ],
 )
 def test_padded_region(bbox: tuple[float, float, float, float], padding: float, region: Region) -> None:
