@@ -6,13 +6,14 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ANCHORS_PER_CELL", "STRIDES", "anchors", "iou", "shares_inside"]
+__all__ = ["ANCHORS_PER_CELL", "STRIDES", "anchors", "iou", "mostly_inside", "shares_inside"]
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Ints: TypeAlias = npt.NDArray[np.int64]
 
 STRIDES = (8, 16, 32)
 ANCHORS_PER_CELL = 2
+_MOST = 0.6
 _ANCHOR_SIZES = {8: (16, 32), 16: (64, 128), 32: (256, 512)}
 
 
@@ -42,6 +43,11 @@ def shares_inside(a: Floats, b: Floats) -> Floats:
     """Return the share of the area of each box of ``a`` (N, 4) that lies in each of ``b`` (M, 4), as (N, M)."""
     area = np.maximum((a[:, 2:] - a[:, :2]).prod(-1), 1e-6)
     return np.asarray(_intersections(a, b) / area[:, None], np.float32)
+
+
+def mostly_inside(a: Floats, b: Floats) -> npt.NDArray[np.bool_]:
+    """Return whether most of each box of ``a`` (N, 4), 60 % of its area, lies in each of ``b`` (M, 4), as (N, M)."""
+    return np.asarray(shares_inside(a, b) >= _MOST)
 
 
 def _intersections(a: Floats, b: Floats) -> Floats:

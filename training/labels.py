@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from training.anchors import iou, shares_inside
+from training.anchors import iou, mostly_inside
 from training.geometry import DOUBTFUL, FACE_WIDTH, SURENESS, no_faces
 
 __all__ = ["VALIDATION_SOURCES", "Mistakes", "Picture", "line_of", "read_labels", "read_mistakes", "split"]
@@ -37,8 +37,6 @@ Mistakes: TypeAlias = npt.NDArray[np.float32]
 
 _TOLD = 0.4
 """From this IoU on a place is one that was looked at."""
-_INSIDE = 0.6
-"""From this share of its area on a box lies mostly inside another."""
 _SEEN_BY_EYE = 0.6
 """How sure an eye is of a face of which detectors were not."""
 _CORRECTIONS = Path(__file__).with_name("label_corrections.jsonl")
@@ -179,9 +177,9 @@ def _apart(found: npt.NDArray[np.float32], kept: npt.NDArray[np.float32]) -> npt
 
     Where two boxes lie mostly inside each other, a box too wide or beside its face has been told to be one.
     """
-    on_kept = np.maximum(shares_inside(found, kept), shares_inside(kept, found).T) >= _INSIDE
+    on_kept = mostly_inside(found, kept) | mostly_inside(kept, found).T
     area = (found[:, 2:] - found[:, :2]).prod(1)
-    on_smaller = (shares_inside(found, found).T >= _INSIDE) & (area[:, None] > area)
+    on_smaller = mostly_inside(found, found).T & (area[:, None] > area)
     return np.asarray(found[~on_kept.any(1) & ~on_smaller.any(1)])
 
 

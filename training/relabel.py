@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.agreement import Places, places
-from training.anchors import iou, shares_inside
+from training.anchors import iou, mostly_inside
 from training.labels import Picture, line_of, read_labels, split
 from training.looks import Look, looks
 
@@ -34,7 +34,6 @@ label is that of its surest place alone, and of none inside a surer one: large i
 """
 _SURE = 0.55
 _SAME = 0.4
-_INSIDE = 0.6
 
 Floats = npt.NDArray[np.float32]
 
@@ -81,8 +80,8 @@ def agreed(seen: Places, weights: Floats, picture: Picture, unmended: Picture) -
     least = np.where(_labelled(seen.boxes, mean, former), _FACE, _NEW_FACE)
     face = (mean >= least) & ~none & ~unsure
     boxes = seen.boxes[face]
-    perhaps = (mean >= _UNSURE) & ~face & ~none & ~unsure & ~_inside(seen.boxes, boxes)
-    lost = former[~_meets(former, boxes) & ~_inside(former, boxes)]
+    perhaps = (mean >= _UNSURE) & ~face & ~none & ~unsure & ~mostly_inside(seen.boxes, boxes).any(1)
+    lost = former[~_meets(former, boxes) & ~mostly_inside(former, boxes).any(1)]
     served = seen.scores[:, :_SERVED_LOOKS].mean(1)
     return Found(
         boxes,
@@ -96,7 +95,7 @@ def agreed(seen: Places, weights: Floats, picture: Picture, unmended: Picture) -
 
 def _labelled(boxes: Floats, agreement: Floats, labels: Floats) -> npt.NDArray[np.bool_]:
     """Which places are those of the labels: of each the surest one, unless it is part of a still surer one."""
-    part = ((shares_inside(boxes, boxes) >= _INSIDE) & (agreement[:, None] < agreement)).any(1)
+    part = (mostly_inside(boxes, boxes) & (agreement[:, None] < agreement)).any(1)
     of_label = np.where(iou(boxes, labels) >= _SAME, agreement[:, None], 0.0)
     surest = (of_label > 0) & (of_label == of_label.max(0, initial=0.0))
     return np.asarray(surest.any(1) & ~part)
@@ -110,11 +109,6 @@ def _others(boxes: Floats, kept: Floats) -> Floats:
 
 def _meets(boxes: Floats, others: Floats) -> npt.NDArray[np.bool_]:
     return np.asarray((iou(boxes, others) >= _SAME).any(1))
-
-
-def _inside(boxes: Floats, others: Floats) -> npt.NDArray[np.bool_]:
-    """Which boxes are parts of larger ones."""
-    return np.asarray((shares_inside(boxes, others) >= _INSIDE).any(1))
 
 
 def sureness(agreement: Floats, served: Floats) -> Floats:
