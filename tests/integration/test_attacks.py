@@ -10,17 +10,14 @@ from contextlib import suppress
 import httpx
 import pytest
 
+from tests.admin import ACCESS, ADMIN, COOKIE, LOGIN, LOGOUT, SESSION
 from tests.conftest import StartServer
 from tests.databases import ENGINES, empty_database
 from tests.server import Server
 
-ADMIN = "/api/v1/admin"
-LOGIN, SESSION, LOGOUT = (f"{ADMIN}/auth/{name}" for name in ("login", "session", "logout"))
 KEYS = f"{ADMIN}/api-keys"
-COOKIE = "face_api_session"
 RIGHT = {"username": "admin", "password": "secret"}
 WRONG = {"username": "admin", "password": "wrong"}
-ACCESS = {"ADMIN_USER": "admin", "ADMIN_PASSWORD": "secret", "RATE_LIMIT_LOGIN": "1000000/minute"}
 # Loopback stands for the proxy; what it forwards is the client.
 BEHIND_PROXY = {**ACCESS, "TRUSTED_PROXIES": "127.0.0.1"}
 CHOSEN = "A" * 43

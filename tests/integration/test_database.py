@@ -19,7 +19,7 @@ from service.storage.tables import TABLES, KeyState
 from tests.command import face_api, start_face_api
 from tests.conftest import StartServer
 from tests.databases import with_database
-from tests.integration.test_keys import ACCESS, ADMIN, DETECT, KEYS, SMALL, facts, make
+from tests.keys import ACCESS, ADMIN, DETECT, KEYS, SMALL, facts, make
 from tests.postgres import Postgres
 from tests.server import Server, eventually, run_to_end
 
