@@ -9,7 +9,9 @@ from typing import Any, Final, Literal, TextIO
 
 import msgspec
 
-__all__ = ["REQUEST_ID", "configure_logging", "log_config"]
+__all__ = ["REQUEST_ID", "LogFormat", "configure_logging", "log_config"]
+
+LogFormat = Literal["auto", "text", "json"]
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 
@@ -60,9 +62,7 @@ class TextFormatter(logging.Formatter):
         return line + ("\n" + self.formatException(record.exc_info) if record.exc_info else "")
 
 
-def log_config(
-    log_format: Literal["auto", "text", "json"], stream: TextIO | str = "ext://sys.stderr"
-) -> dict[str, Any]:
+def log_config(log_format: LogFormat, stream: TextIO | str = "ext://sys.stderr") -> dict[str, Any]:
     """A :func:`logging.config.dictConfig` dictionary; everything goes to standard error, or to `stream`."""
     if log_format == "auto":
         terminal = (sys.stderr if isinstance(stream, str) else stream).isatty()
@@ -90,8 +90,6 @@ def log_config(
     }
 
 
-def configure_logging(
-    log_format: Literal["auto", "text", "json"], stream: TextIO | str = "ext://sys.stderr"
-) -> None:
+def configure_logging(log_format: LogFormat, stream: TextIO | str = "ext://sys.stderr") -> None:
     """Configure the logging of this process; lines go to standard error, or to `stream`."""
     logging.config.dictConfig(log_config(log_format, stream))

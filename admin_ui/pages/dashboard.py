@@ -14,6 +14,7 @@ from admin_ui.rendering import Pages, is_partial
 from service.errors import DatabaseUnavailable
 from service.handlers.guards import admin_of
 from service.handlers.parameters import read_parameters
+from service.settings import MaskMethod
 from service.storage.activity import Activity, Series, Tally
 from service.storage.activity_counter import KEEP_DAYS
 from service.storage.jobs import Statistics, statistics
@@ -59,7 +60,7 @@ class _Query(msgspec.Struct, frozen=True, kw_only=True):
     """What the address asks for."""
 
     days: Annotated[int, Meta(ge=1, le=KEEP_DAYS)] = 30
-    method: Literal["detect", "gaussian", "elliptical", "pixelate", "solid", "mask"] | None = None
+    method: MaskMethod | Literal["detect", "mask"] | None = None
 
 
 class _Figures(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """/admin/jobs: what was done with the stored pictures."""
 
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, get_args
 from uuid import UUID
 
 import msgspec
@@ -20,6 +20,7 @@ from service.ranges import shorten
 from service.schemas.detect import Profiling
 from service.schemas.pages import page_counts
 from service.schemas.storage import JobDocument, JobParameters
+from service.settings import MaskMethod
 from service.storage.jobs import get_job, get_job_document
 from service.storage.jobs import jobs_page as read_jobs
 from service.storage.keys import get_key, keys_page
@@ -29,7 +30,6 @@ __all__ = ["job_pages", "waterfall"]
 _PATH = "/admin/jobs"
 # More than these would be no menu; the address takes any key.
 _MOST_KEYS: Final = 100
-_METHODS: Final = ("gaussian", "pixelate", "solid", "elliptical")
 _STEPS: Final = ("decode", "preprocess", "inference", "postprocess", "mask", "encode", "storage")
 
 
@@ -60,7 +60,7 @@ def job_pages(pages: Pages, parts: Parts) -> list[HTTPRouteHandler]:
         context = {
             "admin": admin,
             "jobs": [job_response(parts.archive, job) for job in found],
-            "methods": _METHODS,
+            "methods": get_args(MaskMethod),
             "keys": await _keys(parts, asked.key_id),
             "query": {name: value for name, value in query if name != "page"},
             **page_counts(total, asked),

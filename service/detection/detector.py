@@ -16,6 +16,7 @@ from service.detection.layout import OutputLayout, outputs_by_shape
 from service.detection.registry import ModelFile
 from service.detection.runtime import OnnxModel
 from service.errors import ModelError, ServiceUnavailable
+from service.imaging.decode import PixelRegion
 
 __all__ = ["DetectionOptions", "Detector", "FacesFound", "automatic_threads", "usable_cores"]
 
@@ -170,7 +171,7 @@ class Detector:
         width: int,
         height: int,
         options: DetectionOptions,
-        region: tuple[float, float, float, float] | None = None,
+        region: PixelRegion | None = None,
     ) -> FacesFound:
         """Find the faces.
 
@@ -225,7 +226,7 @@ class Detector:
         image: NDArray[np.uint8],
         width: int,
         height: int,
-        region: tuple[float, float, float, float] | None = None,
+        region: PixelRegion | None = None,
     ) -> NDArray[np.float32]:
         """What the model is shown of a picture, (1, 3, H, W) float32; the arguments are those of `detect`."""
         _, inner, tensor = self._geometry(width, height)

@@ -1,17 +1,16 @@
 """Pixels to bytes, without any metadata."""
 
 import io
-from typing import Literal, TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from service.errors import RequestError
+from service.schemas.parameters import ImageFormat
 
-__all__ = ["MAX_SIDE", "OutputFormat", "check_encodable", "encode", "media_type"]
+__all__ = ["MAX_SIDE", "check_encodable", "encode", "media_type"]
 
-OutputFormat: TypeAlias = Literal["jpeg", "png", "webp"]
 Pixels = npt.NDArray[np.uint8]
 
 # What the formats and their encoders can hold: libjpeg's JPEG_MAX_DIMENSION, libwebp's WEBP_MAX_DIMENSION,
@@ -33,12 +32,12 @@ _PNG_OPTIONS = [
 _WEBP_METHOD = 0
 
 
-def media_type(output_format: OutputFormat) -> str:
+def media_type(output_format: ImageFormat) -> str:
     """The IANA media type of an output format."""
     return f"image/{output_format}"
 
 
-def check_encodable(output_format: OutputFormat, width: int, height: int) -> None:
+def check_encodable(output_format: ImageFormat, width: int, height: int) -> None:
     """Refuse a picture that is too long or high for the format.
 
     Raises:
@@ -51,7 +50,7 @@ def check_encodable(output_format: OutputFormat, width: int, height: int) -> Non
         )
 
 
-def encode(image: Pixels, output_format: OutputFormat, quality: int) -> bytes:
+def encode(image: Pixels, output_format: ImageFormat, quality: int) -> bytes:
     """Encode pixels.
 
     Args:

@@ -9,11 +9,12 @@ from PIL import Image
 
 from service.errors import RequestError
 from service.imaging.decode import decode
-from service.imaging.encode import MAX_SIDE, OutputFormat, check_encodable, encode, media_type
+from service.imaging.encode import MAX_SIDE, check_encodable, encode, media_type
 from service.imaging.probe import probe
+from service.schemas.parameters import ImageFormat
 from tests.pictures import jpeg_with_everything, scene
 
-FORMATS: tuple[OutputFormat, ...] = get_args(OutputFormat)
+FORMATS: tuple[ImageFormat, ...] = get_args(ImageFormat)
 
 
 def _bgr(width: int = 120, height: int = 80) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -21,7 +22,7 @@ def _bgr(width: int = 120, height: int = 80) -> np.ndarray[tuple[int, ...], np.d
 
 
 @pytest.mark.parametrize("output_format", FORMATS)
-def test_round_trip(output_format: OutputFormat) -> None:
+def test_round_trip(output_format: ImageFormat) -> None:
     image = _bgr()
     data = encode(image, output_format, 95)
     header = probe(data)
@@ -35,7 +36,7 @@ def test_round_trip(output_format: OutputFormat) -> None:
 
 
 @pytest.mark.parametrize("output_format", ["png", "webp"])
-def test_alpha_is_kept(output_format: OutputFormat) -> None:
+def test_alpha_is_kept(output_format: ImageFormat) -> None:
     alpha = np.tile(np.linspace(0, 255, 120).astype(np.uint8), (80, 1))
     image = np.dstack([_bgr(), alpha])
     data = encode(image, output_format, 90)
@@ -57,14 +58,14 @@ def test_jpeg_flattens_on_white() -> None:
 
 
 @pytest.mark.parametrize("output_format", ["jpeg", "webp"])
-def test_quality_matters(output_format: OutputFormat) -> None:
+def test_quality_matters(output_format: ImageFormat) -> None:
     sizes = [len(encode(_bgr(), output_format, quality)) for quality in (1, 50, 100)]
     assert sizes == sorted(sizes)
     assert sizes[0] < sizes[2] / 2
 
 
 @pytest.mark.parametrize("output_format", FORMATS)
-def test_longest_sides(output_format: OutputFormat) -> None:
+def test_longest_sides(output_format: ImageFormat) -> None:
     limit = MAX_SIDE[output_format]
     for width, height in ((limit, 1), (1, limit)):
         data = encode(np.zeros((height, width, 3), np.uint8), output_format, 80)
@@ -80,7 +81,7 @@ def test_longest_sides(output_format: OutputFormat) -> None:
 
 
 @pytest.mark.parametrize("output_format", FORMATS)
-def test_no_metadata(output_format: OutputFormat) -> None:
+def test_no_metadata(output_format: ImageFormat) -> None:
     source = jpeg_with_everything(scene(120, 80), orientation=6)
     assert b"SECRETTHUMBNAIL" in source
     data = encode(decode(source, probe(source)), output_format, 90)
