@@ -32,6 +32,8 @@ _NEAR_HIGHEST = 0.7
 _MOST_MISPLACED = 3
 _FARTHEST, _FARTHEST_CLEAR, _CLEAR = 2.5, 5.0, 16.0
 """How far a face's scores go to what detectors agree on, logits, and how far from so many pixels on or if doubtful."""
+_FEWEST_ANCHORS, _USUAL_ANCHORS = 6, 25
+"""So many anchors are on a face of 8 px, and on one of 16 to 32 px; on one of 64 px and more there are 100."""
 _USUAL_BATCHES = 100
 """A running mean reaches about so far back."""
 _LEAST_CLEAR = 0.85
@@ -162,6 +164,7 @@ def held_score_loss(
     What a network knows of faces stays (learning without forgetting: Li and Hoiem, 2016, arXiv 1606.09282); what the
     labels say is no face, and boxes that lie beside their face, it unlearns. Where the labels say how sure several
     detectors are of a face, or of a doubtful place, its scores move together, so that the highest comes nearer to that.
+    A face counts by the root of how many anchors are on it: a large one has ten times as many as a small one.
 
     Args:
         predictions: Of the network in training.
@@ -178,6 +181,7 @@ def held_score_loss(
     quality = torch.zeros_like(logits)
     on_face = torch.zeros_like(logits, dtype=torch.bool)
     spared = torch.zeros_like(on_face)
+    weight = torch.ones_like(logits)
     on_sure_face = torch.zeros_like(on_face)
     for view in range(len(logits)):
         faces = batch.faces[batch.view == view]
@@ -189,6 +193,9 @@ def held_score_loss(
         quality[view] = ((overlap - _BESIDE) / (_FITTING - _BESIDE)).clamp(0, 1)
         misplaced = torch.zeros_like(faces[:, 0]).scatter_reduce(0, owner, overlap, "amax") < _FITTING
         spared[view] = misplaced[owner] & (overlap >= _TOUCHING)
+        own = torch.zeros_like(misplaced, dtype=torch.float).index_add(0, owner, on_face[view].float())
+        equal = (_USUAL_ANCHORS / own.clamp(min=_FEWEST_ANCHORS)).sqrt()
+        weight[view] = torch.where(on_face[view], equal[owner], 1.0)
         held[view] += _moves(held[view], overlap, owner, faces)[owner]
     target = held.sigmoid() * quality
     difficulty = (target - logits.detach().sigmoid()).abs()
@@ -196,7 +203,7 @@ def held_score_loss(
     # Less than this entropy no score that is not 0 or 1 can have.
     least = functional.binary_cross_entropy(target, target, reduction="none")
     counted = ((batch.counted | on_face) & ~spared).float()
-    loss = ((entropy - least) * difficulty * counted).sum()
+    loss = ((entropy - least) * difficulty * counted * weight).sum()
     return loss / (usual or Usual())("anchors", float(on_sure_face.sum()))
 
 

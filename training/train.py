@@ -45,7 +45,7 @@ _CLIP, _HELD_CLIP = 10.0, 2.5
 A crowd upside-down, whose scores are all to rise, has twenty times as much.
 """
 _RISING_STEPS = 50
-_WEIGHTS, _HELD_WEIGHTS = (1.0, 2.0, 2.5), (1.0, 1.0, 0.5)
+_WEIGHTS, _HELD_WEIGHTS = (1.0, 2.0, 2.5), (1.0, 1.0, 1.0)
 """Of the losses of scores, boxes and landmarks."""
 
 

@@ -105,7 +105,7 @@ REGISTRY: Final[dict[str, ModelEntry]] = {
             source="comes with the service",
             input="1×3×H×W float32, RGB, H and W free multiples of 32",
             speed="fastest",
-            sha256=("bc6bf41c17c7c5accb5f6a2bb97ef3329352491a17817f7bbd3f4548032ecbe8",),
+            sha256=("6a51d43c0ede479ac1447b2ff775ae82ed0870edd9e1a41113f361b5037a6e18",),
             size_bytes=774_812,
             bundled=True,
         ),

@@ -260,6 +260,25 @@ def test_a_batch_with_few_faces_counts_for_no_more_than_another() -> None:
     assert terms.iou == alone.iou
 
 
+def test_a_face_counts_by_the_root_of_how_many_anchors_are_on_it() -> None:
+    batch = _batch([20, 24, 52, 60])
+    fitting, _, offsets = _perfect(batch)
+    held = torch.full((1, batch.counted.shape[1]), 1.0)
+    slopes = []
+    for count in (3, 6, 25, 100):
+        on_face = torch.arange(held.shape[1]) < count
+        distances = torch.where(on_face[None, :, None], fitting, 0.01)
+        logits = (held - 1).requires_grad_()
+        (held_score_loss((logits, distances, offsets), held, batch) * count).backward()
+        assert logits.grad is not None
+        slopes.append(logits.grad[0, 0].item())
+    of_three, of_six, of_many, of_most = (slope / slopes[2] for slope in slopes)
+    assert of_three == pytest.approx(of_six)
+    assert of_six == pytest.approx((25 / 6) ** 0.5)
+    assert of_many == 1
+    assert of_most == pytest.approx(0.5)
+
+
 def test_boxes_beside_their_face_are_unlearnt() -> None:
     """From an IoU of 0.55 on a score is held in full, up to 0.4 to zero, between them in part."""
     batch = _batch([20, 24, 52, 56])
