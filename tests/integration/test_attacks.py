@@ -1,27 +1,20 @@
 """Attacks on the admin's access, through real servers, on both engines. Each test is one row of the table."""
 
 import base64
-import itertools
-from collections import Counter
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import suppress
 
 import httpx
 import pytest
 
 from tests.admin import ACCESS, ADMIN, COOKIE, LOGIN, LOGOUT, SESSION
+from tests.attacks import BEHIND_PROXY, RIGHT, WRONG, ask, basic, session_of
 from tests.conftest import StartServer
 from tests.databases import ENGINES, empty_database
+from tests.keys import KEYS
 from tests.server import Server
 
-KEYS = f"{ADMIN}/api-keys"
-RIGHT = {"username": "admin", "password": "secret"}
-WRONG = {"username": "admin", "password": "wrong"}
-# Loopback stands for the proxy; what it forwards is the client.
-BEHIND_PROXY = {**ACCESS, "TRUSTED_PROXIES": "127.0.0.1"}
 CHOSEN = "A" * 43
-_ADDRESSES = itertools.count(1)
 
 
 @pytest.fixture(scope="module", params=ENGINES)
@@ -30,34 +23,6 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     settings = empty_database(request, tmp_path_factory.mktemp("data"))
     with Server(tmp_path_factory.mktemp("service"), {**BEHIND_PROXY, **settings, "WORKERS": "2"}) as server:
         yield server
-
-
-@pytest.fixture
-def address() -> dict[str, str]:
-    """The header of an address that no other test has."""
-    number = next(_ADDRESSES)
-    return {"X-Forwarded-For": f"198.51.{number // 250}.{number % 250}"}
-
-
-def ask(
-    server: Server, method: str, path: str, headers: Mapping[str, str], json: object = None
-) -> httpx.Response:
-    """One request over a connection of its own, so that any process may answer."""
-    return httpx.request(
-        method, server.origin + path, headers=dict(headers), json=json, trust_env=False, timeout=30
-    )
-
-
-def basic(text: str | bytes) -> dict[str, str]:
-    raw = text if isinstance(text, bytes) else text.encode()
-    return {"Authorization": f"Basic {base64.b64encode(raw).decode()}"}
-
-
-def session_of(server: Server, headers: Mapping[str, str]) -> str:
-    answer = ask(server, "POST", LOGIN, headers, RIGHT)
-    assert answer.status_code == 204, answer.text
-    value: str = answer.cookies[COOKIE]
-    return value
 
 
 def raw(server: Server, lines: list[bytes], body: bytes = b"") -> bytes:
@@ -344,97 +309,6 @@ def test_passwords_that_are_not_ascii_work_both_ways(
         assert ask(server, "GET", SESSION, basic(b"admin:" + spelling)).status_code == 200
     answer = ask(server, "POST", LOGIN, {}, {"username": "admin", "password": password})
     assert answer.status_code == 204
-
-
-def test_a_wrong_user_is_told_as_a_wrong_password_is(service: Server, address: dict[str, str]) -> None:
-    """The count of argon2 comparisons, which is what timing would show, is held by the unit tests."""
-    answers = [
-        ask(service, "POST", LOGIN, address, {"username": user, "password": password})
-        for user, password in (("admin", "wrong"), ("other", "wrong"), ("other", "secret"))
-    ]
-    assert {(answer.status_code, answer.text) for answer in answers} == {
-        (401, '{"detail":"wrong user name or password"}')
-    }
-
-
-@pytest.mark.parametrize("first", ["login", "basic"])
-def test_lock_out_holds_for_both_ways(service: Server, address: dict[str, str], first: str) -> None:
-    def fail() -> httpx.Response:
-        if first == "login":
-            return ask(service, "POST", LOGIN, address, WRONG)
-        return ask(service, "GET", KEYS, {**address, **basic("admin:wrong")})
-
-    open_session = {**address, "Cookie": f"{COOKIE}={session_of(service, address)}"}
-    for number in range(9):
-        assert fail().status_code == 401, number
-    # The right one takes the nine back.
-    assert ask(service, "GET", SESSION, {**address, **basic("admin:secret")}).status_code == 200
-    for number in range(10):
-        answer = fail()
-        assert answer.status_code == 401, number
-    assert "locked for 15 minutes" in answer.json()["detail"]
-    for answer in (
-        fail(),
-        ask(service, "POST", LOGIN, address, RIGHT),
-        ask(service, "POST", LOGIN, address, WRONG),
-        ask(service, "GET", SESSION, {**address, **basic("admin:secret")}),
-        ask(service, "POST", KEYS, {**address, **basic("admin:secret")}, {"name": "x"}),
-    ):
-        assert answer.status_code == 429
-        assert 800 < int(answer.headers["Retry-After"]) <= 900
-        assert "locked for another 14 minutes" in answer.json()["detail"] or "15 min" in answer.text
-    # Who is in already stays in, and other addresses are not concerned.
-    assert ask(service, "GET", SESSION, open_session).status_code == 200
-    other = {"X-Forwarded-For": "198.51.98.1"}
-    assert ask(service, "GET", SESSION, {**other, **basic("admin:secret")}).status_code == 200
-
-
-def test_guesses_at_once_are_no_more_than_ten(service: Server, address: dict[str, str]) -> None:
-    """Over two processes, with the right password among the later guesses."""
-
-    def guess(number: int) -> int:
-        return ask(service, "POST", LOGIN, address, {**WRONG, "password": f"guess {number}"}).status_code
-
-    with ThreadPoolExecutor(20) as threads:
-        found = Counter(threads.map(guess, range(60)))
-    assert found == {401: 10, 429: 50}
-    assert ask(service, "POST", LOGIN, address, RIGHT).status_code == 429
-
-
-def test_addresses_of_one_network_of_version_6_are_one(service: Server) -> None:
-    for number in range(10):
-        guess = {"X-Forwarded-For": f"2001:db8:7::{number:x}"}
-        assert ask(service, "POST", LOGIN, guess, WRONG).status_code == 401
-    assert ask(service, "POST", LOGIN, {"X-Forwarded-For": "2001:db8:7::ffff"}, RIGHT).status_code == 429
-    assert ask(service, "POST", LOGIN, {"X-Forwarded-For": "2001:db8:8::1"}, RIGHT).status_code == 204
-
-
-def test_logins_are_limited_by_default(start_server: StartServer, database_settings: dict[str, str]) -> None:
-    settings = {name: value for name, value in ACCESS.items() if name != "RATE_LIMIT_LOGIN"}
-    server = start_server(**settings, **database_settings)
-    for _ in range(10):
-        assert ask(server, "POST", LOGIN, {}, RIGHT).status_code == 204
-    answer = ask(server, "POST", LOGIN, {}, RIGHT)
-    assert answer.status_code == 429
-    assert 1 <= int(answer.headers["Retry-After"]) <= 60
-    assert "FACE_API_RATE_LIMIT_LOGIN" in answer.json()["detail"]
-    # Basic is not a login, and a lock is told as such, with its own time.
-    assert ask(server, "GET", SESSION, basic("admin:secret")).status_code == 200
-    for _ in range(10):
-        assert ask(server, "GET", SESSION, basic("admin:wrong")).status_code == 401
-    answer = ask(server, "POST", LOGIN, {}, RIGHT)
-    assert answer.status_code == 429
-    assert int(answer.headers["Retry-After"]) > 800
-    assert "locked" in answer.json()["detail"]
-
-
-def test_a_lock_outlives_a_restart(start_server: StartServer, database_settings: dict[str, str]) -> None:
-    first = start_server(**ACCESS, **database_settings)
-    for _ in range(10):
-        assert ask(first, "POST", LOGIN, {}, WRONG).status_code == 401
-    first.stop()
-    second = start_server(**ACCESS, **database_settings)
-    assert ask(second, "POST", LOGIN, {}, RIGHT).status_code == 429
 
 
 @pytest.mark.parametrize(
