@@ -3,10 +3,9 @@
 
 PYTHON ?= python3
 ARGS ?=
-# How the bundled model was trained from YuNet-n's weights; without YUNET, training begins with random ones.
+# The files of which the bundled model is made anew; without YUNET, a network begins with random weights.
 YUNET ?=
-FROM_YUNET := --weights training/runs/start.pt --hold training/runs/start.pt --learn neck \
-	--rate 5e-4 --views 30000 --decay 0.7 --masked 0.5
+CENTERFACE ?=
 # Processes that the tests are shared out to.
 JOBS ?= 2
 
@@ -46,11 +45,9 @@ test: install $(STAMPS)/dev  ## install, then run every test (ARGS="tests/unit -
 test-training: $(VENV)/training/stamp install  ## the tests of training that need PyTorch, in .venv/training
 	@$(VENV)/training/bin/python -m pytest -p no:cacheprovider training/tests $(ARGS)
 
-train: $(VENV)/training/stamp  ## train the bundled model: make train DATA=FOLDER YUNET=yunet_n.onnx (ARGS="--views 16000")
-	@test -z "$(YUNET)" || test -e training/runs/start.pt || \
-		$(VENV)/training/bin/python -m training.transfer "$(YUNET)" "$(DATA)" training/runs/start.pt
-	@$(VENV)/training/bin/python -m torch.distributed.run --standalone --nproc-per-node $$(nproc) -m training.train "$(DATA)" \
-		$(if $(YUNET),$(FROM_YUNET)) $(ARGS)
+train: $(VENV)/training/stamp install  ## make the bundled model anew: make train DATA=FOLDER YUNET=yunet_n.onnx CENTERFACE=centerface.onnx
+	@$(if $(YUNET),$(PY) -m training.recipe "$(DATA)" "$(YUNET)" "$(CENTERFACE)",\
+		$(VENV)/training/bin/python -m torch.distributed.run --standalone --nproc-per-node $$(nproc) -m training.train "$(DATA)") $(ARGS)
 
 lint: install $(STAMPS)/dev  ## ruff, mypy and shellcheck
 	$(PY) -m ruff check .

@@ -30,7 +30,7 @@ _ON_FACE, _BESIDE, _FITTING = 0.3, 0.4, 0.55
 _TOUCHING = 0.1
 _NEAR_HIGHEST = 0.7
 _MOST_MISPLACED = 3
-_FARTHEST, _FARTHEST_CLEAR, _CLEAR = 2.5, 5.0, 16.0
+_FARTHEST, _FARTHEST_CLEAR, _CLEAR = 3.5, 5.0, 16.0
 """How far a face's scores go to what detectors agree on, logits, and how far from so many pixels on or if doubtful."""
 _FEWEST_ANCHORS, _USUAL_ANCHORS = 6, 25
 """So many anchors are on a face of 8 px, and on one of 16 to 32 px; on one of 64 px and more there are 100."""

@@ -27,7 +27,7 @@ _FOUND = 0.5
 _BESIDE, _FITTING = 0.45, 0.6
 """Below the first IoU a detection is on no face; from the second on it fits its face."""
 _TOO_SURE = 0.25
-_SMALLEST_ALARM, _SMALLEST_FACE = 7.0, 12.0
+_SMALLEST_ALARM, _SMALLEST_FACE = 7.0, 8.0
 """Pixels of the input. Smaller faces are missed for want of pixels."""
 
 

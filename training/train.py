@@ -35,7 +35,7 @@ from training.pool import Pool
 from training.scenes import MASKED
 from training.team import Team
 
-__all__ = ["Schedule", "main"]
+__all__ = ["Schedule", "main", "option_parser"]
 
 _SAVE_EVERY_S = 180
 _REPORT_EVERY = 50
@@ -212,7 +212,7 @@ def to_input(batch: Batch) -> torch.Tensor:
 
 def main(arguments: list[str] | None = None) -> None:
     """Train."""
-    parser = _options()
+    parser = option_parser()
     options = parser.parse_args(arguments)
     if (options.hold or options.learn != "all") and not options.weights:
         parser.error("--hold and --learn need --weights: there is nothing to keep yet")
@@ -330,7 +330,8 @@ def _resume_from(folder: Path, schedule: Schedule) -> str | None:
     return "last.pt"
 
 
-def _options() -> argparse.ArgumentParser:
+def option_parser() -> argparse.ArgumentParser:
+    """Return what reads the options."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="labels.jsonl and images/")
     parser.add_argument(

@@ -56,6 +56,7 @@ def test_an_export_can_keep_a_share_of_what_the_run_began_with(
     state = {"average": weights, "seen": 16}
     torch.save(state, tmp_path / "last.pt")
     options = [str(tmp_path / "last.pt"), str(tmp_path / "model.onnx"), "--origin-share", "0.25"]
+    options += ["--version", "0"]
     with pytest.raises(SystemExit):
         export_main(options)
     assert "is not of a run with --hold" in capsys.readouterr().err

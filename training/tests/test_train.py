@@ -16,7 +16,8 @@ import torch
 from tests.training.support import labelled_folder
 from training.model import FaceDetector
 from training.pool import Pool
-from training.train import Schedule, main
+from training.recipe import steps
+from training.train import Schedule, main, option_parser
 from training.weights import keep
 
 
@@ -28,6 +29,15 @@ def test_the_rate_warms_up_stays_and_falls() -> None:
     assert schedule.rate(100_000) == pytest.approx(0.01)
     assert not schedule.falling(79_999)
     assert schedule.falling(80_001)
+
+
+def test_the_recipes_options_are_those_of_training(tmp_path: Path) -> None:
+    runs = [step for step in steps(*(tmp_path / name for name in "abcd")) if step.module == "train"]
+    for step in runs:
+        options = option_parser().parse_args(step.arguments)
+        schedule = Schedule(options.rate, options.views, decay=options.decay)
+        assert schedule.rate(options.views) == pytest.approx(options.rate / 100)
+        assert options.hold
 
 
 def test_a_run_learns_stops_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
