@@ -74,6 +74,11 @@ STAGES = (
         "--learn all --rate 3e-4 --views 1720000 --decay 0.0872 --masked 0.28 --twins 0.3 --steadiness 3",
         "--origin-share 0.22 --score-shift 0.17 --box-scale 1.085",
     ),
+    Stage(
+        "11",
+        "--learn all --rate 3e-4 --views 2050000 --decay 0.1073 --masked 0.36 --twins 0.3 --steadiness 3",
+        "--origin-share 0.23 --score-shift 0.275 --box-scale 1.075",
+    ),
 )
 
 

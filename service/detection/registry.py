@@ -105,8 +105,8 @@ REGISTRY: Final[dict[str, ModelEntry]] = {
             source="comes with the service",
             input="1×3×H×W float32, RGB, H and W free multiples of 32",
             speed="fastest",
-            sha256=("6a51d43c0ede479ac1447b2ff775ae82ed0870edd9e1a41113f361b5037a6e18",),
-            size_bytes=774_812,
+            sha256=("0b413c8f3cb8aade21d3094579d141cb48c933c05d0eb17f69ef0ce75c2e5862",),
+            size_bytes=774_813,
             bundled=True,
         ),
         ModelEntry(
