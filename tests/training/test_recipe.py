@@ -92,7 +92,8 @@ def test_what_is_there_is_not_made_again(
 ) -> None:
     into = tmp_path / "runs"
     main(options(given, into))
-    every = list(steps(*given[:3], into))
+    folder, yunet, centerface, _ = given
+    every = list(steps(folder, yunet, centerface, into))
     assert len(commands) == len(every)
     assert capsys.readouterr().out.endswith(
         f"{into / f'version_{STAGES[-1].name}.onnx'}: version {STAGES[-1].name}\n"
