@@ -164,9 +164,14 @@ def main(arguments: list[str] | None = None) -> None:
         help="the interpreter that has PyTorch",
     )
     options = parser.parse_args(arguments)
-    for needed in (options.folder / "labels.jsonl", options.yunet, options.centerface, options.torch):
-        if not needed.is_file():
-            parser.error(f"{needed}: no such file")
+    needed = {
+        "folder": options.folder / "labels.jsonl",
+        "yunet": options.yunet,
+        "centerface": options.centerface,
+    }
+    for name, file in (needed | {"--torch": options.torch}).items():
+        if not file.is_file():
+            parser.error(f"{name}: {file}: no such file")
     options.into.mkdir(parents=True, exist_ok=True)
     last = options.into
     for step in steps(options.folder, options.yunet, options.centerface, options.into):

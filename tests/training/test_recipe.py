@@ -28,7 +28,7 @@ def given(tmp_path: Path) -> list[Path]:
 
 @pytest.fixture
 def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The commands that are run; each writes what its arguments say it makes, and "fail" as the last one ends it."""
+    """The commands that are run; each writes what its arguments say it makes."""
     run: list[list[str]] = []
 
     def command(arguments: list[str], *, check: bool) -> Any:
@@ -165,4 +165,17 @@ def test_a_missing_file_is_named(
     given[2].unlink()
     with pytest.raises(SystemExit):
         main(options(given, tmp_path / "runs"))
-    assert f"{given[2]}: no such file" in capsys.readouterr().err
+    assert f"error: centerface: {given[2]}: no such file" in capsys.readouterr().err
+
+
+def test_an_interrupt_ends_it_in_words(
+    tmp_path: Path, given: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(step: Step, command: list[str]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(recipe, "make", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        main(options(given, tmp_path / "runs"))
+    assert ended.value.code == 130
+    assert "stopped: start again to go on" in capsys.readouterr().err
