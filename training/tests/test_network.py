@@ -340,8 +340,8 @@ def test_a_doubtful_place_moves_scores_where_there_is_no_other_loss_and_nothing_
         (32, 0.0, -0.15, 0),  # a clear face is one
         (32, 9.0, 5.0, 0),
         (12, 0.0, -1.0, 0),
-        (12, 9.0, 2.5, 0),
-        (12, -9.0, -2.5, 0),
+        (12, 9.0, 3.5, 0),
+        (12, -9.0, -3.5, 0),
         (32, np.nan, 0.0, 0),
         (32, 0.0, -1.0, 1),  # a doubtful place is none
         (12, -9.0, -5.0, 1),
