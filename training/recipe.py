@@ -16,6 +16,9 @@ from typing import NamedTuple
 
 __all__ = ["STAGES", "Stage", "Step", "main", "make", "steps"]
 
+_WITH_PYTORCH = {"transfer", "train", "weights", "export"}
+"""The modules that need it, and so its interpreter."""
+
 
 class Stage(NamedTuple):
     """A run and what is made of it."""
@@ -83,11 +86,10 @@ STAGES = (
 
 
 class Step(NamedTuple):
-    """A command: a module of this folder with its arguments, and whether it is one of those that need PyTorch."""
+    """A command: a module of this folder with its arguments."""
 
     module: str
     arguments: list[str]
-    torch: bool
     makes: Path
     """Not run where this is there. A run in training ends by itself, so that what is made *of* it counts."""
 
@@ -102,9 +104,9 @@ def steps(folder: Path, yunet: Path, centerface: Path, into: Path) -> Iterator[S
         into: The folder of everything that is made.
     """
     labelled = into / "agreed"
-    yield Step("relabel", [*map(str, (folder, labelled, yunet, centerface))], False, labelled)
+    yield Step("relabel", [*map(str, (folder, labelled, yunet, centerface))], labelled)
     hold = begin = into / "start.pt"
-    yield Step("transfer", [*map(str, (yunet, labelled, begin))], True, begin)
+    yield Step("transfer", [*map(str, (yunet, labelled, begin))], begin)
     former = yunet
     for stage in STAGES:
         run, weights = into / f"version_{stage.name}", into / f"version_{stage.name}.pt"
@@ -113,17 +115,17 @@ def steps(folder: Path, yunet: Path, centerface: Path, into: Path) -> Iterator[S
         options += stage.training.split()
         if stage.mistakes:
             mistakes = into / f"mistakes_of_{former.stem}.jsonl"
-            yield Step("mistakes", [*map(str, (labelled, former, mistakes))], False, mistakes)
+            yield Step("mistakes", [*map(str, (labelled, former, mistakes))], mistakes)
             options += ["--mistakes", str(mistakes)]
         begin = weights
         if stage.export is None:
-            yield Step("train", options, True, weights)
-            yield Step("weights", [str(run / "last.pt"), str(weights)], True, weights)
+            yield Step("train", options, weights)
+            yield Step("weights", [str(run / "last.pt"), str(weights)], weights)
             continue
-        yield Step("train", options, True, exported)
+        yield Step("train", options, exported)
         calibration = [*stage.export.split(), "--version", stage.name]
-        yield Step("export", [str(run / "last.pt"), str(exported), *calibration], True, exported)
-        yield Step("transfer", [*map(str, (exported, labelled, weights))], True, weights)
+        yield Step("export", [str(run / "last.pt"), str(exported), *calibration], exported)
+        yield Step("transfer", [*map(str, (exported, labelled, weights))], weights)
         hold, former = weights, exported
 
 
@@ -147,7 +149,7 @@ def _command(step: Step, torch: Path) -> list[str]:
     if step.module == "train":
         processes = ["--standalone", "--nproc-per-node", str(os.cpu_count() or 1)]
         return [str(torch), "-m", "torch.distributed.run", *processes, "-m", "training.train"]
-    return [str(torch) if step.torch else sys.executable, "-m", f"training.{step.module}"]
+    return [str(torch) if step.module in _WITH_PYTORCH else sys.executable, "-m", f"training.{step.module}"]
 
 
 def main(arguments: list[str] | None = None) -> None:
