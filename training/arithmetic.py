@@ -2,13 +2,14 @@
 
 import copy
 import time
+from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from training.model import FaceDetector
 
-__all__ = ["bfloat16_pays", "use_onednn"]
+__all__ = ["bfloat16_pays", "use_float32_where_faster", "use_onednn"]
 
 
 def use_onednn(network: nn.Module) -> None:
@@ -42,3 +43,42 @@ def bfloat16_pays(network: FaceDetector) -> bool:
     if seconds(True, 96) > 3 * seconds(False, 96):
         return False
     return seconds(True, 320) < seconds(False, 320)
+
+
+class _Float32Gradients(nn.Conv2d):
+    """A convolution that is computed in float32 where its gradients are wanted; the output is of its input's type."""
+
+    def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if not torch.is_grad_enabled():
+            return super()._conv_forward(x, weight, bias)
+        with torch.autocast("cpu", enabled=False):
+            bias = None if bias is None else bias.float()
+            return super()._conv_forward(x.float(), weight.float(), bias).to(x.dtype)
+
+
+def use_float32_where_faster(network: nn.Module) -> None:
+    """Let depthwise convolutions have float32 gradients, in a network computed in bfloat16, where a trial is faster.
+
+    On a Xeon with AMX those of stride 2 take a fifth of the time then, those of 5 x 5 a quarter.
+    """
+    chosen: dict[tuple[int, int], type[nn.Conv2d]] = {}
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1:
+            kind = module.kernel_size[0], module.stride[0]
+            if kind not in chosen:
+                kinds = (nn.Conv2d, _Float32Gradients)
+                chosen[kind] = min(kinds, key=partial(_seconds, module.in_channels, *kind))
+            module.__class__ = chosen[kind]
+
+
+def _seconds(channels: int, kernel: int, stride: int, kind: type[nn.Conv2d]) -> float:
+    """The least time of a depthwise convolution's step in bfloat16, views of the usual size."""
+    convolution = kind(channels, channels, kernel, stride, kernel // 2, groups=channels)
+    x = torch.zeros(16, channels, 40, 40, dtype=torch.bfloat16, requires_grad=True)
+    taken = []
+    for _ in range(6):
+        start = time.process_time()
+        with torch.autocast("cpu", torch.bfloat16):
+            convolution(x.contiguous(memory_format=torch.channels_last)).sum().backward()
+        taken.append(time.process_time() - start)
+    return min(taken)

@@ -26,7 +26,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from training.arithmetic import bfloat16_pays, use_onednn
+from training.arithmetic import bfloat16_pays, use_float32_where_faster, use_onednn
 from training.batches import Batch, Batches
 from training.labels import read_labels, read_mistakes, split
 from training.losses import Losses, Usual, held_losses, losses
@@ -234,6 +234,8 @@ def main(arguments: list[str] | None = None) -> None:
         run.begin_from(options.weights, options.hold)
         print(f"began from {options.weights} at {run.seen} views", flush=True)
     run.half = team.agree(bfloat16_pays(run.network))
+    if run.half:
+        use_float32_where_faster(run.network)
     print(f"computing in {'bfloat16' if run.half else 'float32'}", flush=True)
     training, _ = split(read_labels(options.folder))
     if team.rank == 0:

@@ -1,5 +1,6 @@
 """The network, its losses and the batches that they take."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from training.batches import Batch, Batches
 from training.geometry import DOUBTFUL, FACE_WIDTH, LANDMARKS, SURENESS
 from training.labels import read_labels
 from training.losses import Usual, assign, held_losses, held_score_loss, losses, winners
-from training.model import FaceDetector
+from training.model import ConvNorm, FaceDetector, fuse
 
 
 def test_the_default_is_within_its_budget(network: FaceDetector) -> None:
@@ -23,13 +24,35 @@ def test_the_default_is_within_its_budget(network: FaceDetector) -> None:
         nonlocal multiply_adds
         multiply_adds += output.numel() * layer.weight[0].numel()
 
-    hooks = [m.register_forward_hook(count) for m in network.modules() if isinstance(m, torch.nn.Conv2d)]
+    fused = fuse(copy.deepcopy(network).eval())
+    convolutions = [m for m in fused.modules() if isinstance(m, torch.nn.Conv2d)]
+    called: set[torch.nn.Module] = set()
+    for convolution in convolutions:
+        convolution.register_forward_hook(count)
+        convolution.register_forward_hook(lambda module, *_: called.add(module))
     with torch.no_grad():
-        network(torch.zeros(1, 3, 640, 640))
-    for hook in hooks:
-        hook.remove()
+        fused(torch.zeros(1, 3, 640, 640))
+    assert called == set(convolutions)
     assert multiply_adds <= 0.8e9
     assert sum(p.numel() for p in network.parameters()) * 4 <= 3e6
+
+
+def test_a_norm_whose_statistics_stay_is_computed_with_its_convolution() -> None:
+    torch.manual_seed(0)
+    unit = ConvNorm(8, 8, stride=2, groups=8).double().train()
+    x = torch.randn(4, 8, 12, 12, dtype=torch.double, requires_grad=True)
+    for _ in range(20):
+        unit(x * 3 + 1)
+    unit.eval()
+    one = [x, *unit.parameters()]
+    parts = torch.nn.Sequential(*unit)  # the two modules, one after the other
+    torch.testing.assert_close(unit(x), parts(x))
+    for ours, theirs in zip(
+        torch.autograd.grad(unit(x).square().sum(), one),
+        torch.autograd.grad(parts(x).square().sum(), one),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs)
 
 
 def test_outputs_are_in_the_order_of_the_anchors(network: FaceDetector) -> None:
