@@ -167,9 +167,11 @@ def calibrate(network: FaceDetector, views: Tensor) -> None:
     """
     network.eval()
 
-    def measure(norm: nn.Module, inputs: tuple[Tensor, ...], _: Tensor) -> None:
-        assert isinstance(norm, nn.BatchNorm2d)
-        mean, variance = inputs[0].mean((0, 2, 3)), inputs[0].var((0, 2, 3), unbiased=False)
+    def measure(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        assert isinstance(layer, ConvNorm)
+        convolution, norm = layer[0], cast("nn.BatchNorm2d", layer[1])
+        output = convolution(*inputs)
+        mean, variance = output.mean((0, 2, 3)), output.var((0, 2, 3), unbiased=False)
         old_mean, old_variance = cast("Tensor", norm.running_mean), cast("Tensor", norm.running_var)
         scale = norm.weight / (old_variance + norm.eps).sqrt()
         norm.bias += scale * (mean - old_mean)
@@ -177,7 +179,7 @@ def calibrate(network: FaceDetector, views: Tensor) -> None:
         old_mean.copy_(mean)
         old_variance.copy_(variance)
 
-    hooks = [m.register_forward_hook(measure) for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    hooks = [m.register_forward_pre_hook(measure) for m in network.modules() if isinstance(m, ConvNorm)]
     network(views)
     for hook in hooks:
         hook.remove()

@@ -12,7 +12,7 @@ import torch
 from training.export import export, mixed
 from training.export import main as export_main
 from training.model import FaceDetector, NetworkSize
-from training.transfer import restore
+from training.transfer import calibrate, restore
 
 
 def _stirred(network: FaceDetector) -> FaceDetector:
@@ -96,6 +96,27 @@ def test_a_network_can_begin_with_an_exported_file(tmp_path: Path, network: Face
     for one, other in zip(*outputs, strict=True):
         assert one == pytest.approx(other, abs=1e-4)
     assert np.ptp(outputs[0][0]) > 0
+
+
+def test_norms_get_the_statistics_of_views_and_the_function_stays(
+    tmp_path: Path, network: FaceDetector
+) -> None:
+    export(
+        _stirred(copy.deepcopy(network)),
+        tmp_path / "model.onnx",
+        {"score_shift": "0", "box_scale": "1", "views": "16"},
+    )
+    restored = FaceDetector().eval()
+    restore(tmp_path / "model.onnx", restored)
+    views = torch.rand(4, 3, 96, 96) * 2 - 1
+    with torch.no_grad():
+        before = restored(views)
+        calibrate(restored, views)
+        after = restored(views)
+        by_the_views_own = copy.deepcopy(restored).train()(views)
+    for one, other, own in zip(before, after, by_the_views_own, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(one, own, rtol=1e-2, atol=1e-2)
 
 
 def test_a_file_of_another_network_is_named(tmp_path: Path, network: FaceDetector) -> None:
