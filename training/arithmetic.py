@@ -2,6 +2,7 @@
 
 import copy
 import time
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -28,23 +29,22 @@ def bfloat16_pays(network: FaceDetector) -> bool:
     Small views show that at once; how much is gained shows in views of the usual size only.
     """
 
-    def seconds(enabled: bool, side: int) -> float:
-        trial = copy.deepcopy(network)
-        if enabled:
-            use_float32_where_faster(trial)
+    def seconds(trial: FaceDetector, enabled: bool, side: int) -> float:
         views = torch.zeros(4, 3, side, side).contiguous(memory_format=torch.channels_last)
-        taken = []
-        for _ in range(6):
-            start = time.process_time()
+
+        def step() -> None:
             with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
                 predictions = trial(views)
             torch.stack([p.float().sum() for p in predictions]).sum().backward()
-            taken.append(time.process_time() - start)
-        return min(taken)
 
-    if seconds(True, 96) > 3 * seconds(False, 96):
+        return _least_seconds(step)
+
+    trial = copy.deepcopy(network)
+    if seconds(trial, True, 96) > 3 * seconds(trial, False, 96):
         return False
-    return seconds(True, 320) < seconds(False, 320)
+    in_float32 = seconds(trial, False, 320)
+    use_float32_where_faster(trial)
+    return seconds(trial, True, 320) < in_float32
 
 
 class _Float32Gradients(nn.Conv2d):
@@ -77,10 +77,19 @@ def _seconds(channels: int, kernel: int, stride: int, kind: type[nn.Conv2d]) -> 
     """The least time of a depthwise convolution's step in bfloat16, views of the usual size."""
     convolution = kind(channels, channels, kernel, stride, kernel // 2, groups=channels)
     x = torch.zeros(16, channels, 40, 40, dtype=torch.bfloat16, requires_grad=True)
+
+    def step() -> None:
+        with torch.autocast("cpu", torch.bfloat16):
+            convolution(x.contiguous(memory_format=torch.channels_last)).sum().backward()
+
+    return _least_seconds(step)
+
+
+def _least_seconds(step: Callable[[], None]) -> float:
+    """The least processor time of six steps: what else runs here only adds to it."""
     taken = []
     for _ in range(6):
         start = time.process_time()
-        with torch.autocast("cpu", torch.bfloat16):
-            convolution(x.contiguous(memory_format=torch.channels_last)).sum().backward()
+        step()
         taken.append(time.process_time() - start)
     return min(taken)

@@ -69,6 +69,7 @@ class ConvNorm(nn.Sequential):
         conv, norm = cast("nn.Conv2d", self[0]), self[1]
         if norm.training or not isinstance(norm, nn.BatchNorm2d):
             return cast("Tensor", norm(conv(x)))
+        # PyTorch's fuse_conv_bn_weights makes new parameters, through which no gradient comes.
         mean, variance = cast("Tensor", norm.running_mean), cast("Tensor", norm.running_var)
         scale = norm.weight * (variance + norm.eps).rsqrt()
         return conv._conv_forward(x, conv.weight * scale[:, None, None, None], norm.bias - mean * scale)
