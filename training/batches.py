@@ -24,7 +24,7 @@ __all__ = ["Batch", "Batches"]
 _LARGE_VIEW = 512
 _LARGE_SHARE = 0.4
 """A batch of large views has this share of the others' count, for about the same pixels."""
-_MISTAKEN = 0.2
+_MISTAKEN = 0.25
 
 
 class Batch(NamedTuple):
@@ -40,6 +40,10 @@ class Batch(NamedTuple):
     """(B, N), bool: anchors that give a score loss even if they are no face's own."""
     person: Tensor
     """(F,), one number for a face and the same face in the view's twin."""
+    masked: Tensor
+    """(K, 4), boxes of the faces that were masked, and so are none."""
+    masked_view: Tensor
+    """(K,), the view of each of them."""
 
 
 class Batches(IterableDataset[Batch]):
@@ -60,7 +64,7 @@ class Batches(IterableDataset[Batch]):
     ) -> None:
         """Compose views of ``pictures``: ``count`` of ``size`` pixels, or fewer of 512 with a chance of ``large``.
 
-        In ``masked`` of them faces are masked; a fifth show one of ``mistakes``, by the pictures' file names;
+        In ``masked`` of them faces are masked; a quarter show one of ``mistakes``, by the pictures' file names;
         ``twins`` of them, half at most, are twins of the batch's first ones.
 
         Streams of one seed and different ranks differ in their views and agree in the order of their sizes.
@@ -114,4 +118,6 @@ def _batch(first: list[View], twins: list[View], size: int) -> Batch:
         torch.from_numpy(np.concatenate(views)),
         torch.from_numpy(counted),
         torch.from_numpy(persons),
+        torch.from_numpy(np.concatenate([view.masked for view in composed]).astype(np.float32)),
+        torch.from_numpy(np.repeat(np.arange(len(composed)), [len(view.masked) for view in composed])),
     )

@@ -2,10 +2,10 @@
 
 Faces are (G, 16) float32: box x1, y1, x2, y2, five landmarks x, y, how sure detectors are of the face, as a logit, and
 whether it is doubtful (1): a place of which only that is known, not whether it is a face. Landmarks, the logit and the
-last may be NaN, which is not doubtful. Ignored boxes are (I, 4).
+last may be NaN, which is not doubtful. Ignored boxes are (I, 4), and so are masked ones.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -23,6 +23,7 @@ __all__ = [
     "clip",
     "mirror",
     "move",
+    "move_boxes",
     "no_boxes",
     "no_faces",
     "of_middles",
@@ -50,6 +51,8 @@ class View:
     pixels: Pixels
     faces: Faces
     ignore: Boxes
+    masked: Boxes = field(default_factory=lambda: no_boxes())
+    """Where faces were; what is there now is none."""
 
 
 def no_faces() -> Faces:
@@ -70,9 +73,9 @@ def move(faces: Faces, ignore: Boxes, matrix: npt.NDArray[np.float32], scale: fl
     """
     linear, shift = matrix[:, :2], matrix[:, 2]
     moved = faces.copy()
-    moved[:, :4] = _moved_boxes(faces[:, :4], linear, shift, scale)
+    moved[:, :4] = move_boxes(faces[:, :4], matrix, scale)
     moved[:, LANDMARKS] = (faces[:, LANDMARKS].reshape(-1, 5, 2) @ linear.T + shift).reshape(-1, 10)
-    return moved, _moved_boxes(ignore, linear, shift, scale)
+    return moved, move_boxes(ignore, matrix, scale)
 
 
 def of_middles(matrix: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
@@ -85,10 +88,9 @@ def of_middles(matrix: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     return moved
 
 
-def _moved_boxes(
-    boxes: Boxes, linear: npt.NDArray[np.float32], shift: npt.NDArray[np.float32], scale: float
-) -> Boxes:
-    centre = (boxes[:, :2] + boxes[:, 2:]) / 2 @ linear.T + shift
+def move_boxes(boxes: Boxes, matrix: npt.NDArray[np.float32], scale: float) -> Boxes:
+    """Move boxes (N, 4) as :func:`move` does."""
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2 @ matrix[:, :2].T + matrix[:, 2]
     half = (boxes[:, 2:] - boxes[:, :2]) * (scale / 2)
     return np.concatenate([centre - half, centre + half], 1).astype(np.float32)
 
@@ -117,10 +119,13 @@ def mirror(view: View) -> View:
     """Mirror left and right; left and right landmarks change places."""
     width = view.pixels.shape[1]
     faces = view.faces.copy()
-    faces[:, 0], faces[:, 2] = width - view.faces[:, 2], width - view.faces[:, 0]
+    faces[:, :4] = _mirrored(view.faces[:, :4], width)
     landmarks = view.faces[:, LANDMARKS].reshape(-1, 5, 2).copy()
     landmarks[..., 0] = width - landmarks[..., 0]
     faces[:, LANDMARKS] = landmarks[:, _MIRRORED_LANDMARKS].reshape(-1, 10)
-    ignore = view.ignore.copy()
-    ignore[:, 0], ignore[:, 2] = width - view.ignore[:, 2], width - view.ignore[:, 0]
-    return View(np.ascontiguousarray(view.pixels[:, ::-1]), faces, ignore)
+    ignore, masked = (_mirrored(boxes, width) for boxes in (view.ignore, view.masked))
+    return View(np.ascontiguousarray(view.pixels[:, ::-1]), faces, ignore, masked)
+
+
+def _mirrored(boxes: Boxes, width: int) -> Boxes:
+    return np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], 1)

@@ -19,7 +19,16 @@ import numpy.typing as npt
 from training.anchors import iou, mostly_inside
 from training.geometry import DOUBTFUL, FACE_WIDTH, SURENESS, no_faces
 
-__all__ = ["VALIDATION_SOURCES", "Mistakes", "Picture", "line_of", "read_labels", "read_mistakes", "split"]
+__all__ = [
+    "MASKED_FACE",
+    "VALIDATION_SOURCES",
+    "Mistakes",
+    "Picture",
+    "line_of",
+    "read_labels",
+    "read_mistakes",
+    "split",
+]
 
 VALIDATION_SOURCES = (
     "github.com/rladies/rladies.github.io",
@@ -33,7 +42,9 @@ VALIDATION_SOURCES = (
 
 Row: TypeAlias = dict[str, Any]
 Mistakes: TypeAlias = npt.NDArray[np.float32]
-"""(M, 5): a box in pixels of the picture, and how large it was in the input, the root of its area in pixels."""
+"""(M, 6): a box in pixels of the picture, how large it was in the input, the root of its area in pixels, and 1 for a
+face that was found again after it had been masked, else 0."""
+MASKED_FACE = 5
 
 _TOLD = 0.4
 """From this IoU on a place is one that was looked at."""
@@ -94,7 +105,7 @@ def read_mistakes(file: Path) -> dict[str, Mistakes]:
     Raises:
         ValueError: a line is not JSON.
     """
-    return {row["file"]: np.array(row["mistakes"], np.float32).reshape(-1, 5) for row in _lines(file)}
+    return {row["file"]: np.array(row["mistakes"], np.float32).reshape(-1, 6) for row in _lines(file)}
 
 
 def line_of(

@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple
 import cv2
 import numpy as np
 
-from training.finders import Finder, finder, mirrored
+from training.finders import Finder, finder, found_again, mirrored
 from training.metrics import Detections
 
 __all__ = ["Look", "looks"]
@@ -22,6 +22,8 @@ class Look(NamedTuple):
     size: int
     """Side of the input, pixels."""
     mirror: bool
+    masked: bool = False
+    """Whether to mask by ovals what is found, and to look again."""
 
 
 def looks(files: list[Path], kinds: list[Look]) -> Iterator[list[Detections]]:
@@ -42,6 +44,7 @@ class _Looks:
         cv2.setNumThreads(1)
         for kind in kinds:
             find = finder(kind.model, kind.size)
+            find = found_again(find) if kind.masked else find
             cls.finders.append(mirrored(find) if kind.mirror else find)
 
     @classmethod

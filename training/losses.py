@@ -164,7 +164,8 @@ def held_score_loss(
     What a network knows of faces stays (learning without forgetting: Li and Hoiem, 2016, arXiv 1606.09282); what the
     labels say is no face, and boxes that lie beside their face, it unlearns. Where the labels say how sure several
     detectors are of a face, or of a doubtful place, its scores move together, so that the highest comes nearer to that.
-    A face counts by the root of how many anchors are on it: a large one has ten times as many as a small one.
+    A face counts by the root of how many anchors are on it: a large one has ten times as many as a small one. So does
+    what is left of a small masked one.
 
     Args:
         predictions: Of the network in training.
@@ -184,6 +185,10 @@ def held_score_loss(
     weight = torch.ones_like(logits)
     on_sure_face = torch.zeros_like(on_face)
     for view in range(len(logits)):
+        masked = batch.masked[batch.masked_view == view]
+        if len(masked):
+            overlap, owner = _pairwise_iou(masked, boxes[view]).max(0)
+            weight[view] = _equally(owner, overlap >= _ON_FACE, len(masked)).clamp(min=1)
         faces = batch.faces[batch.view == view]
         if not len(faces):
             continue
@@ -193,9 +198,7 @@ def held_score_loss(
         quality[view] = ((overlap - _BESIDE) / (_FITTING - _BESIDE)).clamp(0, 1)
         misplaced = torch.zeros_like(faces[:, 0]).scatter_reduce(0, owner, overlap, "amax") < _FITTING
         spared[view] = misplaced[owner] & (overlap >= _TOUCHING)
-        own = torch.zeros_like(misplaced, dtype=torch.float).index_add(0, owner, on_face[view].float())
-        equal = (_USUAL_ANCHORS / own.clamp(min=_FEWEST_ANCHORS)).sqrt()
-        weight[view] = torch.where(on_face[view], equal[owner], 1.0)
+        weight[view] = torch.where(on_face[view], _equally(owner, on_face[view], len(faces)), weight[view])
         held[view] += _moves(held[view], overlap, owner, faces)[owner]
     target = held.sigmoid() * quality
     difficulty = (target - logits.detach().sigmoid()).abs()
@@ -205,6 +208,12 @@ def held_score_loss(
     counted = ((batch.counted | on_face) & ~spared).float()
     loss = ((entropy - least) * difficulty * counted * weight).sum()
     return loss / (usual or Usual())("anchors", float(on_sure_face.sum()))
+
+
+def _equally(owner: Tensor, on: Tensor, faces: int) -> Tensor:
+    """What each anchor (N,) counts so that a face counts by the root of how many are ``on`` it; 1 for those on none."""
+    own = torch.zeros(faces).index_add(0, owner, on.float())
+    return torch.where(on, (_USUAL_ANCHORS / own.clamp(min=_FEWEST_ANCHORS)).sqrt()[owner], 1.0)
 
 
 def _moves(held: Tensor, overlap: Tensor, owner: Tensor, faces: Tensor) -> Tensor:

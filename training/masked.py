@@ -30,15 +30,17 @@ _FINEST: Final = 4
 """A picture has up to so many times as many pixels as the view: the service masks it before it reduces it."""
 
 
-def mask_faces(view: View, rng: random.Random) -> View:
+def mask_faces(view: View, rng: random.Random, *, ovals: bool = False) -> View:
     """Mask most faces of a view by one method; a masked one is no face.
 
     Args:
         view: Not changed.
         rng: Draws the method, its strength, the padding, and the faces.
+        ovals: Whether the method is to be ovals.
     """
     pixels = np.ascontiguousarray(view.pixels.copy())
-    method = rng.choice(_METHODS)
+    drawn = rng.choice(_METHODS)
+    method = "elliptical" if ovals else drawn
     padding = _SERVED_PADDING if rng.random() < _SERVED else rng.uniform(0.0, 0.3)
     strength, finer = rng.random(), rng.randint(1, _FINEST)
     kept = np.ones(len(view.faces), bool)
@@ -57,7 +59,7 @@ def mask_faces(view: View, rng: random.Random) -> View:
         part[:] = np.rint(masked)
     # A doubtful place is an ignored one, too, until it is masked.
     known = (iou(view.ignore, view.faces[~kept, :4]) >= _SAME).any(1)
-    return View(pixels, view.faces[kept], view.ignore[~known])
+    return View(pixels, view.faces[kept], view.ignore[~known], view.faces[~kept, :4])
 
 
 def _padded(face: np.ndarray, padding: float, finer: int) -> np.ndarray:

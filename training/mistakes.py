@@ -1,7 +1,8 @@
 """Find what a detector gets wrong on the training pictures: ``python -m training.mistakes FOLDER MODEL FILE``.
 
-It looks at each picture at several sizes, mirrored too. False alarms, faces that it misses or whose box it puts beside
-them are what training looks at more often (bootstrapping: Sung and Poggio, 1998, "Example-based learning for view-based
+It looks at each picture at several sizes, mirrored too, each time again after it has masked what it found.
+False alarms, faces that it misses or whose box it puts beside them, and masked faces that it finds again are what
+training looks at more often (bootstrapping: Sung and Poggio, 1998, "Example-based learning for view-based
 human face detection").
 """
 
@@ -29,6 +30,7 @@ _BESIDE, _FITTING = 0.45, 0.6
 _TOO_SURE = 0.25
 _SMALLEST_ALARM, _SMALLEST_FACE = 7.0, 8.0
 """Pixels of the input. Smaller faces are missed for want of pixels."""
+_SMALLEST_MASKED = 6.0
 
 
 def mistakes(found: Detections, picture: Picture, scale: float) -> Mistakes:
@@ -46,8 +48,25 @@ def mistakes(found: Detections, picture: Picture, scale: float) -> Mistakes:
     alarm &= ~covered(found.boxes, picture.ignore) | _too_sure(found, picture.doubtful)
     best = np.where(overlap >= _FITTING, found.scores[:, None], 0.0).max(0, initial=0.0)
     missed = (best < _FOUND) & (_sizes(faces) * scale >= _SMALLEST_FACE)
-    boxes = np.concatenate([found.boxes[alarm], faces[missed]])
-    return np.concatenate([boxes, _sizes(boxes)[:, None] * scale], 1).astype(np.float32)
+    return _rows(np.concatenate([found.boxes[alarm], faces[missed]]), scale, masked=False)
+
+
+def found_again(found: Detections, picture: Picture, scale: float) -> Mistakes:
+    """Return the faces, doubtful ones too, that were found after they had been masked.
+
+    Args:
+        found: In pixels of the picture.
+        picture: With its labels.
+        scale: Of the input to the picture.
+    """
+    places = picture.places[:, :4]
+    again = (iou(found.boxes, places) >= _BESIDE) & (found.scores[:, None] >= _ALARM)
+    return _rows(places[again.any(0) & (_sizes(places) * scale >= _SMALLEST_MASKED)], scale, masked=True)
+
+
+def _rows(boxes: npt.NDArray[np.float32], scale: float, *, masked: bool) -> Mistakes:
+    sizes = _sizes(boxes)[:, None] * scale
+    return np.concatenate([boxes, sizes, np.full_like(sizes, masked)], 1).astype(np.float32)
 
 
 def _too_sure(found: Detections, doubtful: Faces) -> npt.NDArray[np.bool_]:
@@ -70,18 +89,20 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     pictures, _ = split(read_labels(options.folder))
     kinds = [Look(options.model, size, mirror) for size in SIZES for mirror in (False, True)]
-    counts: Counter[int] = Counter()
+    kinds += [Look(options.model, size, mirror, masked=True) for size in SIZES for mirror in (False, True)]
+    counts: Counter[tuple[int, bool]] = Counter()
     with options.file.open("w", encoding="utf-8") as file:
         for picture, found in zip(pictures, looks([p.file for p in pictures], kinds), strict=True):
             longest = max(picture.width, picture.height)
             rows = []
             for kind, seen in zip(kinds, found, strict=True):
-                here = mistakes(seen, picture, kind.size / longest)
-                counts[kind.size] += len(here)
+                here = (found_again if kind.masked else mistakes)(seen, picture, kind.size / longest)
+                counts[kind.size, kind.masked] += len(here)
                 rows += here.round(1).tolist()
             if rows:
                 file.write(json.dumps({"file": picture.file.name, "mistakes": rows}) + "\n")
-    print(f"{options.file}: " + ", ".join(f"{counts[size]} at {size} px" for size in SIZES))
+    summary = (f"{counts[size, False]} and {counts[size, True]} masked faces at {size} px" for size in SIZES)
+    print(f"{options.file}: " + ", ".join(summary))
 
 
 if __name__ == "__main__":

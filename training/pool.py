@@ -11,13 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from training.geometry import LANDMARKS
-from training.labels import Mistakes, Picture
+from training.labels import MASKED_FACE, Mistakes, Picture
 
 __all__ = ["Pool"]
 
 
 _PROFILE = 0.2
 """The eyes are so near to each other, by the box's width, in a profile."""
+_MASKED = 4.0
+"""So much as often as another mistake a masked face is drawn that was found again."""
 
 
 class Pool:
@@ -55,7 +57,9 @@ class Pool:
         if made and not self._mistakes:
             msg = f"the mistakes are of other pictures: {next(iter(made))} is not among these"
             raise ValueError(msg)
-        self._mistake_weights = np.cumsum([math.sqrt(len(rows)) for _, rows in self._mistakes]).tolist()
+        weights = [np.where(rows[:, MASKED_FACE] > 0, _MASKED, 1.0) for _, rows in self._mistakes]
+        self._row_weights = [np.cumsum(of_rows).tolist() for of_rows in weights]
+        self._mistake_weights = np.cumsum([math.sqrt(of_rows.sum()) for of_rows in weights]).tolist()
 
     def pixels(self, index: int) -> npt.NDArray[np.uint8]:
         """Return a picture, (H, W, 3), BGR, read-only."""
@@ -71,9 +75,11 @@ class Pool:
         return index, face
 
     def random_mistake(self, rng: random.Random) -> tuple[int, npt.NDArray[np.float32]]:
-        """Draw a picture with a mistake, and one of its mistakes, (5,)."""
-        ((index, rows),) = rng.choices(self._mistakes, cum_weights=self._mistake_weights)
-        return index, rows[rng.randrange(len(rows))]
+        """Draw a picture with a mistake, and one of its mistakes, (6,); masked faces four times as often as others."""
+        (place,) = rng.choices(range(len(self._mistakes)), cum_weights=self._mistake_weights)
+        index, rows = self._mistakes[place]
+        (row,) = rng.choices(rows, cum_weights=self._row_weights[place])
+        return index, row
 
     def random_without_face(self, rng: random.Random) -> int:
         """Draw a picture without a face."""

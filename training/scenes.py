@@ -13,6 +13,7 @@ import numpy as np
 
 from training import geometry
 from training.geometry import Boxes, Faces, Pixels, View
+from training.labels import MASKED_FACE
 from training.masked import mask_faces
 from training.occlusion import occlude
 from training.photometric import disturb
@@ -53,8 +54,9 @@ def compose(
     mistake = rng.random() < mistaken
     plain = not mistake and rng.random() < _PLAIN
     kind = rng.random()
+    ovals = False
     if mistake:
-        view = _mistake(pool, rng, size, resampled)
+        view, ovals = _mistake(pool, rng, size, resampled)
     elif plain:
         view = _plain(pool, rng, size, resampled)
     elif kind < 0.52:
@@ -66,8 +68,8 @@ def compose(
     else:
         view = View(background(pool, rng, size, size), geometry.no_faces(), geometry.no_boxes())
     view.pixels = np.ascontiguousarray(view.pixels)
-    if rng.random() < masked:
-        view = mask_faces(view, rng)
+    if rng.random() < masked or ovals:
+        view = mask_faces(view, rng, ovals=ovals)
     if not plain:
         occlude(view.pixels, view.faces, rng, partial(background, pool, rng))
     if rng.random() < 0.5:
@@ -77,7 +79,8 @@ def compose(
             view = _upside_down(view)
         view.pixels = disturb(view.pixels, rng)
     small = np.sqrt((view.faces[:, 2:4] - view.faces[:, :2]).prod(1)) < _SMALLEST_FACE
-    return View(view.pixels, view.faces[~small], np.concatenate([view.ignore, view.faces[small, :4]]))
+    ignore = np.concatenate([view.ignore, view.faces[small, :4]])
+    return View(view.pixels, view.faces[~small], ignore, view.masked)
 
 
 def _plain(pool: Pool, rng: random.Random, size: int, resampled: bool) -> View:
@@ -143,12 +146,12 @@ def _crop(
     return _cut_out(pool, rng, index, face, scale, (width, height), resampled)
 
 
-def _mistake(pool: Pool, rng: random.Random, size: int, resampled: bool) -> View:
-    """A mistake at about the size at which it was made, anywhere in the view."""
+def _mistake(pool: Pool, rng: random.Random, size: int, resampled: bool) -> tuple[View, bool]:
+    """A mistake at about the size at which it was made, anywhere in the view; whether it is one of a masked face."""
     index, row = pool.random_mistake(rng)
     side = float(np.sqrt((row[2] - row[0]) * (row[3] - row[1])))
     scale = min(float(row[4]) * _log_uniform(rng, 0.75, 1.33), size * 0.95) / side
-    return _cut_out(pool, rng, index, row, scale, (size, size), resampled)
+    return _cut_out(pool, rng, index, row, scale, (size, size), resampled), bool(row[MASKED_FACE])
 
 
 def _cut_out(
@@ -321,4 +324,5 @@ def _upside_down(view: View) -> View:
     height, width = view.pixels.shape[:2]
     matrix = np.array([[-1, 0, width], [0, -1, height]], np.float32)
     faces, ignore = geometry.move(view.faces, view.ignore, matrix, 1.0)
-    return View(np.ascontiguousarray(view.pixels[::-1, ::-1]), faces, ignore)
+    masked = geometry.move_boxes(view.masked, matrix, 1.0)
+    return View(np.ascontiguousarray(view.pixels[::-1, ::-1]), faces, ignore, masked)

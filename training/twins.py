@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeAlias
 
 import cv2
@@ -37,7 +38,7 @@ def twin_of(view: View, rng: random.Random) -> View:
 
     It has the same faces in the same order: where the move would lose one of them nothing is moved.
     """
-    twin = View(view.pixels, view.faces, view.ignore)
+    twin = replace(view)
     if rng.random() < 0.3:
         moved = _moved(view, rng)
         if len(moved.faces) == len(view.faces):
@@ -60,4 +61,5 @@ def _moved(view: View, rng: random.Random) -> View:
     # Nobody can tell where a face ends that the view cuts, and moved inwards it would not look cut.
     cut = (view.faces[:, :2] <= 0).any(1) | (view.faces[:, 2:4] >= [width, height]).any(1)
     faces[cut, DOUBTFUL], faces[cut, SURENESS] = 1, np.nan
-    return View(np.asarray(pixels, np.uint8), *geometry.clip(faces, ignore, (0, 0, width, height)))
+    masked = geometry.move_boxes(view.masked, matrix, scale)
+    return View(np.asarray(pixels, np.uint8), *geometry.clip(faces, ignore, (0, 0, width, height)), masked)

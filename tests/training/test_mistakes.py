@@ -9,10 +9,12 @@ import pytest
 
 from service.detection.registry import BUNDLED_DIR
 from tests.training.support import labelled_folder
+from training.finders import Image
+from training.finders import found_again as looked_for_again
 from training.geometry import DOUBTFUL, FACE_WIDTH, SURENESS
-from training.labels import Picture, read_labels, read_mistakes
+from training.labels import MASKED_FACE, Picture, read_labels, read_mistakes
 from training.metrics import Detections
-from training.mistakes import main, mistakes
+from training.mistakes import found_again, main, mistakes
 from training.pool import Pool
 from training.scenes import compose
 
@@ -49,7 +51,7 @@ def _found(*rows: tuple[float, float, float, float, float]) -> Detections:
 )
 def test_a_false_alarm_is_a_mistake(row: tuple[float, float, float, float, float], wrong: bool) -> None:
     found = mistakes(_found((*_FACE, 0.8), row), _picture(), 0.5)
-    assert found.tolist() == ([[*row[:4], (row[2] - row[0]) / 2]] if wrong else [])
+    assert found.tolist() == ([[*row[:4], (row[2] - row[0]) / 2, 0]] if wrong else [])
 
 
 @pytest.mark.parametrize(
@@ -67,7 +69,52 @@ def test_a_face_that_is_not_found_is_a_mistake(
     rows: list[tuple[float, float, float, float, float]], scale: float, missed: bool
 ) -> None:
     found = mistakes(_found(*rows), _picture(), scale)
-    assert found.tolist() == ([[*_FACE, 40 * scale]] if missed else [])
+    assert found.tolist() == ([[*_FACE, 40 * scale, 0]] if missed else [])
+
+
+def test_a_masked_face_that_is_found_again_is_a_mistake() -> None:
+    beside, unsure = (400, 100, 440, 140, 0.9), (*_DOUBTFUL, 0.2)
+    again = found_again(_found((*_FACE, 0.4), beside, unsure), _picture(), 0.5)
+    assert again.tolist() == [[*_FACE, 20, 1]]
+    assert len(found_again(_found((*_FACE, 0.4)), _picture(), 0.1)) == 0, "4 px are too small to tell"
+    assert found_again(_found((*_DOUBTFUL, 0.4)), _picture(), 0.5).tolist() == [[*_DOUBTFUL, 20, 1]]
+
+
+def test_faces_are_looked_for_again_where_they_were_masked() -> None:
+    image = np.random.default_rng(5).integers(0, 256, (200, 300, 3), np.uint8)
+    seen = []
+
+    def find(pixels: Image) -> Detections:
+        seen.append(pixels)
+        return _found((50, 60, 90, 110, 0.8), (200, 100, 240, 150, 0.4))
+
+    assert looked_for_again(find)(image).scores.tolist() == pytest.approx([0.8])
+    first, second = seen
+    assert np.array_equal(first, image)
+    changed = (first != second).any(2)
+    assert changed[85, 70], "it was found"
+    assert not changed[100:150, 200:240].any(), "the service would not mask it"
+
+
+def test_views_of_masked_faces_have_them_masked(tmp_path: Path) -> None:
+    pictures = read_labels(labelled_folder(tmp_path / "faces"), None)
+    face = pictures[1].faces[0, :4]
+    for masked in (0, 1):
+        made = {pictures[1].file.name: np.array([[*face, 60, masked]], np.float32)}
+        pool = Pool(pictures, tmp_path / "cache", made)
+        rng = random.Random(3)
+        views = [compose(pool, rng, 160, 0.0, 1.0) for _ in range(60)]
+        # A face is masked in four of five views.
+        assert np.mean([len(view.masked) > 0 for view in views]) == pytest.approx(0.9 * masked, abs=0.1)
+
+
+def test_masked_faces_are_drawn_four_times_as_often_as_other_mistakes(tmp_path: Path) -> None:
+    pictures = read_labels(labelled_folder(tmp_path / "faces"), None)
+    rows = np.array([[1, 1, 9, 9, 8, 0], [1, 1, 9, 9, 8, 1]], np.float32)
+    pool = Pool(pictures, tmp_path / "cache", {pictures[1].file.name: rows})
+    rng = random.Random(5)
+    drawn = [pool.random_mistake(rng)[1][MASKED_FACE] for _ in range(2000)]
+    assert np.mean(drawn) == pytest.approx(0.8, abs=0.04)
 
 
 def test_mistakes_are_written_and_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,7 +135,7 @@ def test_mistakes_are_written_and_read(tmp_path: Path, capsys: pytest.CaptureFix
 def test_views_show_mistakes_at_about_their_size(tmp_path: Path) -> None:
     """The only mistake is said to be the larger face, made when it was 60 pixels large."""
     pictures = read_labels(labelled_folder(tmp_path / "faces"), None)
-    made = {pictures[1].file.name: np.array([[*pictures[1].faces[0, :4], 60]], np.float32)}
+    made = {pictures[1].file.name: np.array([[*pictures[1].faces[0, :4], 60, 0]], np.float32)}
     pool = Pool(pictures, tmp_path / "cache", made)
     rng = random.Random(3)
     views = [compose(pool, rng, 160, 0.0, 1.0) for _ in range(60)]
@@ -100,7 +147,7 @@ def test_views_show_mistakes_at_about_their_size(tmp_path: Path) -> None:
 def test_mistakes_of_other_pictures_are_refused(tmp_path: Path) -> None:
     pictures = read_labels(labelled_folder(tmp_path / "faces"), None)
     with pytest.raises(ValueError, match=r"other pictures: else\.png is not"):
-        Pool(pictures, tmp_path / "cache", {"else.png": np.zeros((1, 5), np.float32)})
+        Pool(pictures, tmp_path / "cache", {"else.png": np.zeros((1, 6), np.float32)})
 
 
 def test_profiles_are_drawn_four_times_as_often(tmp_path: Path) -> None:

@@ -61,12 +61,13 @@ def test_labels_move_with_their_pixels() -> None:
     pixels = np.zeros((40, 60, 3), np.uint8)
     pixels[12, 20] = 255
     face = np.array([[10, 5, 30, 25, 20, 12, 26, 12, 22, 16, 20, 20, 26, 20, 0.5]], np.float32)
-    mirrored = geometry.mirror(View(pixels, face, geometry.no_boxes()))
+    mirrored = geometry.mirror(View(pixels, face, face[:, :4] + 1, face[:, :4]))
     y, x = np.argwhere(mirrored.pixels[..., 0] == 255)[0]
     assert (x, y) == (39, 12)
     # The left eye of the mirrored face is the former right one; the spot was on the left one.
     assert mirrored.faces[0, 6:8].tolist() == [40, 12]
-    assert mirrored.faces[0, :4].tolist() == [30, 5, 50, 25]
+    assert mirrored.faces[0, :4].tolist() == mirrored.masked[0].tolist() == [30, 5, 50, 25]
+    assert mirrored.ignore[0].tolist() == [29, 6, 49, 26]
     matrix = np.array([[0, -2, 100], [2, 0, 7]], np.float32)  # a quarter turn, twice as large
     moved, _ = geometry.move(face, geometry.no_boxes(), matrix, 2.0)
     assert moved[0, 4:6].tolist() == [100 - 2 * 12, 2 * 20 + 7]
@@ -134,6 +135,7 @@ def test_masked_faces_are_no_faces() -> None:
             for x1, y1, x2, y2 in faces[:, :4].astype(int)
         ]
         assert gone == changed
+        assert np.array_equal(view.masked, faces[gone, :4])
         assert not gone[3]
         if gone[2]:
             assert np.ptp(view.pixels[72:78, 13:17].astype(int), (0, 1)).max() <= 1
@@ -141,6 +143,30 @@ def test_masked_faces_are_no_faces() -> None:
     assert (True, True, True) in seen
     assert (True, True, False) in seen
     assert len(seen) > 2
+
+
+def test_a_mask_can_be_an_oval_for_certain() -> None:
+    """It covers the middle of a padded box, and leaves its corners."""
+    pixels = np.random.default_rng(5).integers(0, 256, (96, 96, 3), np.uint8)
+    faces = np.full((1, FACE_WIDTH), np.nan, np.float32)
+    faces[0, :4] = [30, 30, 62, 66]
+    views = [
+        mask_faces(View(pixels, faces, geometry.no_boxes()), random.Random(seed), ovals=True)
+        for seed in range(20)
+    ]
+    masked_ones = [view for view in views if len(view.masked)]
+    assert len(masked_ones) > 10
+    for view in masked_ones:
+        y, x = (view.pixels != pixels).any(2).nonzero()
+        assert abs(int(y.min() + y.max()) // 2 - 48) <= 1
+        corner = (y < y.min() + 3) & (x < x.min() + 3)
+        assert not corner.any()
+
+
+def test_what_was_masked_turns_with_its_view() -> None:
+    box = np.array([[10, 5, 30, 25]], np.float32)
+    view = View(np.zeros((40, 60, 3), np.uint8), geometry.no_faces(), geometry.no_boxes(), box)
+    assert scenes._upside_down(view).masked.tolist() == [[30, 15, 50, 35]]
 
 
 @pytest.mark.parametrize("side", [6, 8, 10, 13])

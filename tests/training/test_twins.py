@@ -21,7 +21,7 @@ def _view(*boxes: tuple[float, float, float, float]) -> View:
         middle = (x1 + x2) / 2, (y1 + y2) / 2
         face[:4], face[LANDMARKS] = (x1, y1, x2, y2), np.tile(middle, 5)
         cv2.circle(pixels, (round(middle[0]), round(middle[1])), 6, (255, 255, 255), -1)
-    return View(pixels, faces, geometry.no_boxes())
+    return View(pixels, faces, geometry.no_boxes(), faces[:, :4])
 
 
 def test_a_twin_shows_the_same_faces_where_its_labels_say() -> None:
@@ -32,6 +32,7 @@ def test_a_twin_shows_the_same_faces_where_its_labels_say() -> None:
         assert twin.pixels.shape == view.pixels.shape
         assert twin.pixels.dtype == np.uint8
         assert len(twin.faces) == 2
+        assert np.array_equal(twin.masked, twin.faces[:, :4])
         changed += not np.array_equal(twin.pixels, view.pixels)
         moved += not np.array_equal(twin.faces, view.faces)
         bright = cv2.connectedComponentsWithStats((twin.pixels[..., 0] > 160).astype(np.uint8))[3][1:]

@@ -74,6 +74,8 @@ def _batch(*faces: list[float], size: int = 96) -> Batch:
         torch.zeros(len(labels), dtype=torch.long),
         torch.ones(1, len(anchors(size)[0]), dtype=torch.bool),
         torch.arange(len(labels)),
+        torch.zeros(0, 4),
+        torch.zeros(0, dtype=torch.long),
     )
 
 
@@ -220,12 +222,12 @@ def test_boxes_of_a_face_and_its_twin_are_drawn_to_their_mean() -> None:
     _, stride = _grid(one)
     wrong = distances + 1.6 / stride
     assert held_losses((held, wrong, offsets), held, one).steadiness.item() == pytest.approx(0, abs=1e-6)
-    pair = Batch(
-        one.pixels.repeat(2, 1, 1, 1),
-        one.faces.repeat(2, 1),
-        torch.tensor([0, 1]),
-        one.counted.repeat(2, 1),
-        torch.tensor([0, 0]),
+    pair = one._replace(
+        pixels=one.pixels.repeat(2, 1, 1, 1),
+        faces=one.faces.repeat(2, 1),
+        view=torch.tensor([0, 1]),
+        counted=one.counted.repeat(2, 1),
+        person=torch.tensor([0, 0]),
     )
     apart = (held.repeat(2, 1), torch.cat([distances, wrong]), offsets.repeat(2, 1, 1))
     terms = held_losses(apart, held.repeat(2, 1), pair)
@@ -281,6 +283,29 @@ def test_a_batch_with_few_faces_counts_for_no_more_than_another() -> None:
     assert terms.box.item() == pytest.approx(alone.box.item() / 5)
     assert terms.landmarks.item() == pytest.approx(alone.landmarks.item() / 5)
     assert terms.iou == alone.iou
+
+
+def test_what_is_left_of_a_small_masked_face_counts_as_the_face_does() -> None:
+    face = torch.tensor([[20.0, 24, 52, 60]])
+    fitting, _, offsets = _perfect(_batch(face[0].tolist()))
+    empty = _batch()
+    held = torch.full((1, empty.counted.shape[1]), 1.0)
+
+    def slopes(count: int, view: int = 0) -> torch.Tensor:
+        """Of the score of one of the anchors on the masked face, and of one that is not."""
+        distances = torch.where((torch.arange(held.shape[1]) < count)[None, :, None], fitting, 0.01)
+        logits = held.clone().requires_grad_()
+        batch = empty._replace(masked=face, masked_view=torch.tensor([view]))
+        held_score_loss((logits, distances, offsets), held, batch).backward()
+        assert logits.grad is not None
+        return logits.grad[0, [0, -1]]
+
+    of_another_view, plain = slopes(6, view=1)
+    assert of_another_view == plain > 0
+    for count, times in ((6, (25 / 6) ** 0.5), (25, 1.0), (100, 1.0)):
+        on, beside = slopes(count)
+        assert on.item() == pytest.approx(times * plain.item())
+        assert beside == plain
 
 
 def test_a_face_counts_by_the_root_of_how_many_anchors_are_on_it() -> None:

@@ -58,7 +58,7 @@ def test_a_run_learns_stops_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_a_run_looks_at_mistakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = labelled_folder(tmp_path / "faces")
-    row = {"file": "1.png", "mistakes": [[20, 30, 68, 78, 40]]}
+    row = {"file": "1.png", "mistakes": [[20, 30, 68, 78, 40, 0]]}
     (tmp_path / "mistakes.jsonl").write_text(json.dumps(row) + "\n")
     drawn: list[int] = []
     draw = Pool.random_mistake
