@@ -82,6 +82,11 @@ STAGES = (
         "--learn all --rate 3e-4 --views 2050000 --decay 0.1073 --masked 0.36 --twins 0.3 --steadiness 3",
         "--origin-share 0.23 --score-shift 0.275 --box-scale 1.075",
     ),
+    Stage(
+        "12",
+        "--learn all --rate 3e-4 --views 2400000 --decay 0.1 --masked 0.36 --twins 0.3 --steadiness 3",
+        "--origin-share 0.5 --score-shift 0.3375 --box-scale 1.068",
+    ),
 )
 
 

@@ -105,7 +105,7 @@ REGISTRY: Final[dict[str, ModelEntry]] = {
             source="comes with the service",
             input="1×3×H×W float32, RGB, H and W free multiples of 32",
             speed="fastest",
-            sha256=("0b413c8f3cb8aade21d3094579d141cb48c933c05d0eb17f69ef0ce75c2e5862",),
+            sha256=("c50cee5b0218dde7c35267af82aacaa7936775f8ce3f7fe36736d507a1e578b1",),
             size_bytes=774_813,
             bundled=True,
         ),
