@@ -14,10 +14,9 @@ import numpy.typing as npt
 from service.detection.detector import DetectionOptions, Detector
 from service.detection.registry import ModelFile
 from service.errors import ModelError
-from service.imaging.mask import MaskOptions, mask_regions, padded_region
-from service.settings import Settings
 from training.anchors import iou
 from training.geometry import FACE_WIDTH, LANDMARKS, View, mirror, no_boxes
+from training.masked import mask_by_ovals
 from training.metrics import Detections
 
 __all__ = ["Finder", "finder", "found_again", "mirrored"]
@@ -29,8 +28,8 @@ _LOWEST_SCORE = 0.02
 _NMS = 0.4
 _MOST = 5000
 _CENTERFACE_STRIDE = 4
-_THERE = 0.3
-"""From this IoU on what is found is where a face was masked."""
+_FOUND, _THERE = 0.5, 0.3
+"""What is found with the score is masked, and from the IoU on what is found then is where a face was."""
 
 
 def finder(path: Path, size: int) -> Finder:
@@ -75,17 +74,11 @@ def mirrored(find: Finder) -> Finder:
 
 def found_again(find: Finder) -> Finder:
     """Return what finds faces where it has masked them by ovals, as the service does."""
-    defaults = Settings()
-    masking = MaskOptions(method="elliptical", strength=defaults.blur_strength, padding=defaults.padding)
 
     def find_again(image: Image) -> Detections:
-        height, width = image.shape[:2]
         found = find(image)
-        boxes = found.boxes[found.scores >= defaults.confidence]
-        masked = image.copy()
-        regions = (padded_region(box, masking.padding, width, height) for box in boxes.tolist())
-        mask_regions(masked, regions, masking)
-        again = find(masked)
+        boxes = found.boxes[found.scores >= _FOUND]
+        again = find(mask_by_ovals(image, boxes))
         there = (iou(again.boxes, boxes) >= _THERE).any(1)
         landmarks = None if again.landmarks is None else again.landmarks[there]
         return Detections(again.boxes[there], again.scores[there], landmarks)

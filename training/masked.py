@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 
 from training.anchors import iou
-from training.geometry import Pixels, View
+from training.geometry import Boxes, Pixels, View
 
-__all__ = ["mask_faces"]
+__all__ = ["mask_by_ovals", "mask_faces"]
 
 # Ovals twice: with hair and ears around them they look most like a face.
 _METHODS: Final = ("gaussian", "pixelate", "solid", "elliptical", "elliptical")
@@ -17,6 +17,8 @@ _SERVED_PADDING: Final = 0.2
 """What the service adds to a label's box if a request asks for no padding: boxes too large by 7 or 8 %, and 15 %."""
 _SERVED: Final = 0.6
 """The share of the views that have it."""
+_DEFAULT_PADDING: Final = 0.15
+"""What the service adds to a box that it found, if a request asks for no padding."""
 _FINE_SIGMA: Final = 4.0
 _SMALLEST: Final = 5
 _SMALLEST_BLURRED: Final = 14
@@ -52,14 +54,35 @@ def mask_faces(view: View, rng: random.Random, *, ovals: bool = False) -> View:
         small = side < _SMALLEST_BLURRED
         box = _padded(face, _SERVED_PADDING + rng.uniform(-0.06, 0.06) if small else padding, finer)
         part = _part(pixels, box)
-        masked = np.broadcast_to(part.mean((0, 1)), part.shape) if small else _masked(part, method, strength)
-        if small or method == "elliptical":
-            cover = _oval(box, finer)[: part.shape[0], : part.shape[1], None]
-            masked = part * (1 - cover) + masked * cover
-        part[:] = np.rint(masked)
+        if small:
+            _cover(part, _of_one_colour(part), box, finer)
+        elif method == "elliptical":
+            _cover(part, _masked(part, method, strength), box, finer)
+        else:
+            part[:] = _masked(part, method, strength)
     # A doubtful place is an ignored one, too, until it is masked.
     known = (iou(view.ignore, view.faces[~kept, :4]) >= _SAME).any(1)
     return View(pixels, view.faces[kept], view.ignore[~known], view.faces[~kept, :4])
+
+
+def mask_by_ovals(image: Pixels, boxes: Boxes) -> Pixels:
+    """Return a picture with an oval of one colour over each box (N, 4), pixels, padded and drawn as by the service."""
+    masked = image.copy()
+    for found in boxes:
+        box = _padded(found, _DEFAULT_PADDING, 1)
+        part = _part(masked, box)
+        _cover(part, _of_one_colour(part), box, 1)
+    return masked
+
+
+def _of_one_colour(part: Pixels) -> np.ndarray:
+    return np.broadcast_to(part.mean((0, 1)), part.shape)
+
+
+def _cover(part: Pixels, mask: np.ndarray, box: np.ndarray, finer: int) -> None:
+    """Lay the oval of ``box`` over the pixels that it touches, in place; ``mask`` is what stands there then."""
+    cover = _oval(box, finer)[: part.shape[0], : part.shape[1], None]
+    part[:] = np.rint(part * (1 - cover) + mask * cover)
 
 
 def _padded(face: np.ndarray, padding: float, finer: int) -> np.ndarray:
