@@ -19,7 +19,7 @@ from training.geometry import FACE_WIDTH, LANDMARKS, View, mirror, no_boxes
 from training.masked import mask_by_ovals
 from training.metrics import Detections
 
-__all__ = ["Finder", "finder", "found_again", "mirrored"]
+__all__ = ["FOUND", "Finder", "finder", "look_again", "mirrored"]
 
 Image: TypeAlias = npt.NDArray[np.uint8]
 Finder: TypeAlias = Callable[[Image], Detections]
@@ -28,8 +28,10 @@ _LOWEST_SCORE = 0.02
 _NMS = 0.4
 _MOST = 5000
 _CENTERFACE_STRIDE = 4
-_FOUND, _THERE = 0.5, 0.3
-"""What is found with the score is masked, and from the IoU on what is found then is where a face was."""
+FOUND = 0.5
+"""The service's threshold: from this score on a face is found."""
+_THERE = 0.3
+"""From this IoU on a box is where a face was masked."""
 
 
 def finder(path: Path, size: int) -> Finder:
@@ -72,18 +74,12 @@ def mirrored(find: Finder) -> Finder:
     return find_mirrored
 
 
-def found_again(find: Finder) -> Finder:
-    """Return what finds faces where it has masked them by ovals, as the service does."""
-
-    def find_again(image: Image) -> Detections:
-        found = find(image)
-        boxes = found.boxes[found.scores >= _FOUND]
-        again = find(mask_by_ovals(image, boxes))
-        there = (iou(again.boxes, boxes) >= _THERE).any(1)
-        landmarks = None if again.landmarks is None else again.landmarks[there]
-        return Detections(again.boxes[there], again.scores[there], landmarks)
-
-    return find_again
+def look_again(find: Finder, image: Image, found: Detections) -> Detections:
+    """Mask what was found in a picture by ovals; return what is found in its places then, without landmarks."""
+    boxes = found.boxes[found.scores >= FOUND]
+    again = find(mask_by_ovals(image, boxes))
+    there = (iou(again.boxes, boxes) >= _THERE).any(1)
+    return Detections(again.boxes[there], again.scores[there])
 
 
 def _reduced(image: Image, size: int) -> tuple[Image, float]:

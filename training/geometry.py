@@ -44,17 +44,6 @@ _SMALLEST_PART = 0.02
 _LARGEST_LOSS = 0.5
 
 
-@dataclass
-class View:
-    """Pixels (H, W, 3), BGR, with their labels."""
-
-    pixels: Pixels
-    faces: Faces
-    ignore: Boxes
-    masked: Boxes = field(default_factory=lambda: no_boxes())
-    """Where faces were; what is there now is none."""
-
-
 def no_faces() -> Faces:
     """No face."""
     return np.zeros((0, FACE_WIDTH), np.float32)
@@ -63,6 +52,17 @@ def no_faces() -> Faces:
 def no_boxes() -> Boxes:
     """No box."""
     return np.zeros((0, 4), np.float32)
+
+
+@dataclass
+class View:
+    """Pixels (H, W, 3), BGR, with their labels."""
+
+    pixels: Pixels
+    faces: Faces
+    ignore: Boxes
+    masked: Boxes = field(default_factory=no_boxes)
+    """Where faces were; what is there now is none."""
 
 
 def move(faces: Faces, ignore: Boxes, matrix: npt.NDArray[np.float32], scale: float) -> tuple[Faces, Boxes]:

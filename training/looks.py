@@ -2,17 +2,19 @@
 
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
 
-from training.finders import Finder, finder, found_again, mirrored
+from training.finders import Finder, Image, finder, look_again, mirrored
 from training.metrics import Detections
 
-__all__ = ["Look", "looks"]
+__all__ = ["Look", "looks", "looks_again"]
+
+_Seen = TypeVar("_Seen")
 
 
 class Look(NamedTuple):
@@ -22,16 +24,23 @@ class Look(NamedTuple):
     size: int
     """Side of the input, pixels."""
     mirror: bool
-    masked: bool = False
-    """Whether to mask by ovals what is found, and to look again."""
 
 
 def looks(files: list[Path], kinds: list[Look]) -> Iterator[list[Detections]]:
     """Yield what each of ``kinds`` sees in each picture, in their order."""
+    return _each(_Looks.at, files, kinds)
+
+
+def looks_again(files: list[Path], kinds: list[Look]) -> Iterator[list[tuple[Detections, Detections]]]:
+    """Yield what each of ``kinds`` sees in each picture, and what it sees again once that is masked."""
+    return _each(_Looks.twice_at, files, kinds)
+
+
+def _each(see: Callable[[Path], _Seen], files: list[Path], kinds: list[Look]) -> Iterator[_Seen]:
     # A new interpreter each: OpenCV's threads do not outlive a fork.
     context = multiprocessing.get_context("spawn")
     with context.Pool(os.cpu_count(), _Looks.begin, (kinds,)) as pool:
-        yield from pool.imap(_Looks.at, files, chunksize=8)
+        yield from pool.imap(see, files, chunksize=8)
 
 
 class _Looks:
@@ -44,10 +53,18 @@ class _Looks:
         cv2.setNumThreads(1)
         for kind in kinds:
             find = finder(kind.model, kind.size)
-            find = found_again(find) if kind.masked else find
             cls.finders.append(mirrored(find) if kind.mirror else find)
 
     @classmethod
     def at(cls, file: Path) -> list[Detections]:
-        image = np.asarray(cv2.imread(str(file)), np.uint8)
+        image = _read(file)
         return [find(image) for find in cls.finders]
+
+    @classmethod
+    def twice_at(cls, file: Path) -> list[tuple[Detections, Detections]]:
+        image = _read(file)
+        return [(found := find(image), look_again(find, image, found)) for find in cls.finders]
+
+
+def _read(file: Path) -> Image:
+    return np.asarray(cv2.imread(str(file)), np.uint8)

@@ -1,9 +1,8 @@
 """Find what a detector gets wrong on the training pictures: ``python -m training.mistakes FOLDER MODEL FILE``.
 
-It looks at each picture at several sizes, mirrored too, each time again after it has masked what it found.
-False alarms, faces that it misses or whose box it puts beside them, and masked faces that it finds again are what
-training looks at more often (bootstrapping: Sung and Poggio, 1998, "Example-based learning for view-based
-human face detection").
+It looks at each picture at several sizes, mirrored too, and each time again once what it found is masked. False alarms,
+faces that it misses or whose box it puts beside them, and masked faces that it finds again are what training looks at
+more often (bootstrapping: Sung and Poggio, 1998, "Example-based learning for view-based human face detection").
 """
 
 import argparse
@@ -15,22 +14,21 @@ import numpy as np
 import numpy.typing as npt
 
 from training.anchors import iou
+from training.finders import FOUND
 from training.geometry import SURENESS, Faces
 from training.labels import Mistakes, Picture, read_labels, split
-from training.looks import Look, looks
+from training.looks import Look, looks_again
 from training.metrics import Detections, covered
 
-__all__ = ["main", "mistakes"]
+__all__ = ["main", "masked_mistakes", "mistakes"]
 
 SIZES = (320, 640, 1024)
 _ALARM = 0.3
-_FOUND = 0.5
 _BESIDE, _FITTING = 0.45, 0.6
 """Below the first IoU a detection is on no face; from the second on it fits its face."""
 _TOO_SURE = 0.25
-_SMALLEST_ALARM, _SMALLEST_FACE = 7.0, 8.0
+_SMALLEST_ALARM, _SMALLEST_FACE, _SMALLEST_MASKED = 7.0, 8.0, 6.0
 """Pixels of the input. Smaller faces are missed for want of pixels."""
-_SMALLEST_MASKED = 6.0
 
 
 def mistakes(found: Detections, picture: Picture, scale: float) -> Mistakes:
@@ -47,21 +45,15 @@ def mistakes(found: Detections, picture: Picture, scale: float) -> Mistakes:
     alarm = (found.scores >= _ALARM) & (overlap < _BESIDE).all(1) & (sizes >= _SMALLEST_ALARM)
     alarm &= ~covered(found.boxes, picture.ignore) | _too_sure(found, picture.doubtful)
     best = np.where(overlap >= _FITTING, found.scores[:, None], 0.0).max(0, initial=0.0)
-    missed = (best < _FOUND) & (_sizes(faces) * scale >= _SMALLEST_FACE)
+    missed = (best < FOUND) & (_sizes(faces) * scale >= _SMALLEST_FACE)
     return _rows(np.concatenate([found.boxes[alarm], faces[missed]]), scale, masked=False)
 
 
-def found_again(found: Detections, picture: Picture, scale: float) -> Mistakes:
-    """Return the faces, doubtful ones too, that were found after they had been masked.
-
-    Args:
-        found: In pixels of the picture.
-        picture: With its labels.
-        scale: Of the input to the picture.
-    """
+def masked_mistakes(again: Detections, picture: Picture, scale: float) -> Mistakes:
+    """Return the faces, doubtful ones too, that are found ``again`` once masked; else as :func:`mistakes`."""
     places = picture.places[:, :4]
-    again = (iou(found.boxes, places) >= _BESIDE) & (found.scores[:, None] >= _ALARM)
-    return _rows(places[again.any(0) & (_sizes(places) * scale >= _SMALLEST_MASKED)], scale, masked=True)
+    there = (iou(again.boxes, places) >= _BESIDE) & (again.scores[:, None] >= _ALARM)
+    return _rows(places[there.any(0) & (_sizes(places) * scale >= _SMALLEST_MASKED)], scale, masked=True)
 
 
 def _rows(boxes: npt.NDArray[np.float32], scale: float, *, masked: bool) -> Mistakes:
@@ -89,19 +81,21 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     pictures, _ = split(read_labels(options.folder))
     kinds = [Look(options.model, size, mirror) for size in SIZES for mirror in (False, True)]
-    kinds += [Look(options.model, size, mirror, masked=True) for size in SIZES for mirror in (False, True)]
-    counts: Counter[tuple[int, bool]] = Counter()
+    counts: Counter[int] = Counter()
+    masked: Counter[int] = Counter()
     with options.file.open("w", encoding="utf-8") as file:
-        for picture, found in zip(pictures, looks([p.file for p in pictures], kinds), strict=True):
+        for picture, found in zip(pictures, looks_again([p.file for p in pictures], kinds), strict=True):
             longest = max(picture.width, picture.height)
             rows = []
-            for kind, seen in zip(kinds, found, strict=True):
-                here = (found_again if kind.masked else mistakes)(seen, picture, kind.size / longest)
-                counts[kind.size, kind.masked] += len(here)
-                rows += here.round(1).tolist()
+            for kind, (seen, again) in zip(kinds, found, strict=True):
+                scale = kind.size / longest
+                wrong, still = mistakes(seen, picture, scale), masked_mistakes(again, picture, scale)
+                counts[kind.size] += len(wrong)
+                masked[kind.size] += len(still)
+                rows += [*wrong.round(1).tolist(), *still.round(1).tolist()]
             if rows:
                 file.write(json.dumps({"file": picture.file.name, "mistakes": rows}) + "\n")
-    summary = (f"{counts[size, False]} and {counts[size, True]} masked faces at {size} px" for size in SIZES)
+    summary = (f"{counts[size]} and {masked[size]} masked faces at {size} px" for size in SIZES)
     print(f"{options.file}: " + ", ".join(summary))
 
 

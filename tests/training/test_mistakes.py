@@ -9,12 +9,11 @@ import pytest
 
 from service.detection.registry import BUNDLED_DIR
 from tests.training.support import labelled_folder
-from training.finders import Image
-from training.finders import found_again as looked_for_again
+from training.finders import Image, look_again
 from training.geometry import DOUBTFUL, FACE_WIDTH, SURENESS
 from training.labels import MASKED_FACE, Picture, read_labels, read_mistakes
 from training.metrics import Detections
-from training.mistakes import found_again, main, mistakes
+from training.mistakes import main, masked_mistakes, mistakes
 from training.pool import Pool
 from training.scenes import compose
 
@@ -74,24 +73,26 @@ def test_a_face_that_is_not_found_is_a_mistake(
 
 def test_a_masked_face_that_is_found_again_is_a_mistake() -> None:
     beside, unsure = (400, 100, 440, 140, 0.9), (*_DOUBTFUL, 0.2)
-    again = found_again(_found((*_FACE, 0.4), beside, unsure), _picture(), 0.5)
+    again = masked_mistakes(_found((*_FACE, 0.4), beside, unsure), _picture(), 0.5)
     assert again.tolist() == [[*_FACE, 20, 1]]
-    assert len(found_again(_found((*_FACE, 0.4)), _picture(), 0.1)) == 0, "4 px are too small to tell"
-    assert found_again(_found((*_DOUBTFUL, 0.4)), _picture(), 0.5).tolist() == [[*_DOUBTFUL, 20, 1]]
+    assert len(masked_mistakes(_found((*_FACE, 0.4)), _picture(), 0.1)) == 0, "4 px are too small to tell"
+    assert masked_mistakes(_found((*_DOUBTFUL, 0.4)), _picture(), 0.5).tolist() == [[*_DOUBTFUL, 20, 1]]
 
 
 def test_faces_are_looked_for_again_where_they_were_masked() -> None:
     image = np.random.default_rng(5).integers(0, 256, (200, 300, 3), np.uint8)
+    before = image.copy()
+    found = _found((50, 60, 90, 110, 0.8), (200, 100, 240, 150, 0.4))
     seen = []
 
     def find(pixels: Image) -> Detections:
         seen.append(pixels)
-        return _found((50, 60, 90, 110, 0.8), (200, 100, 240, 150, 0.4))
+        return found
 
-    assert looked_for_again(find)(image).scores.tolist() == pytest.approx([0.8])
-    first, second = seen
-    assert np.array_equal(first, image)
-    changed = (first != second).any(2)
+    assert look_again(find, image, found).scores.tolist() == pytest.approx([0.8])
+    assert np.array_equal(image, before)
+    (masked,) = seen
+    changed = (image != masked).any(2)
     assert changed[85, 70], "it was found"
     assert not changed[100:150, 200:240].any(), "the service would not mask it"
 

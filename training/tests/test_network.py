@@ -165,6 +165,26 @@ def test_batches_are_what_the_losses_take(tmp_path: Path, network: FaceDetector)
     assert all(torch.isfinite(term) for term in terms)
 
 
+def test_a_batch_says_which_faces_of_which_view_were_masked(tmp_path: Path) -> None:
+    """Where all views are masked, their masked places lie in them, and are of several."""
+    pictures = read_labels(labelled_folder(tmp_path / "faces"), None)
+
+    def batch_of(masked: float) -> Batch:
+        return next(iter(Batches(pictures, tmp_path / "cache", "1", 8, 96, 0.0, masked=masked, twins=0.25)))
+
+    batch = batch_of(1.0)
+    assert batch.masked.shape == (len(batch.masked_view), 4)
+    assert batch.masked.dtype == torch.float32
+    assert len(batch.masked_view.unique()) > 2
+    assert (batch.masked_view == 0).sum() == (batch.masked_view == 6).sum()  # a view and its twin
+    assert (batch.masked_view.diff() >= 0).all()
+    centres = (batch.masked[:, :2] + batch.masked[:, 2:]) / 2
+    assert ((centres >= 0) & (centres <= 96)).all()
+    none = batch_of(0.0)
+    assert none.masked.shape == (0, 4)
+    assert none.masked_view.shape == (0,)
+
+
 def test_what_the_heads_see_of_stride_4_begins_as_nothing(network: FaceDetector) -> None:
     features = network.features(torch.randn(1, 3, 64, 64))
     assert [f.shape[-1] for f in features] == [16, 8, 4, 2]
