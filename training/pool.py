@@ -10,14 +10,19 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from training.geometry import LANDMARKS
+from training.geometry import LANDMARKS, Faces, Pixels
 from training.labels import MASKED_FACE, Mistakes, Picture
+from training.tone import skin_angles
 
 __all__ = ["Pool"]
 
 
 _PROFILE = 0.2
 """The eyes are so near to each other, by the box's width, in a profile."""
+_OFTEN_IN_PROFILE, _OFTEN_DARK = 4.0, 3.0
+"""So much as often as another face a rare one is drawn."""
+_DARK = -30.0
+"""Below this angle, degrees, skin looks dark."""
 _MASKED = 4.0
 """So much as often as another mistake a masked face is drawn that was found again."""
 
@@ -49,7 +54,7 @@ class Pool:
         self.with_faces = [i for i, p in enumerate(pictures) if len(p.faces)]
         self.without_faces = [i for i, p in enumerate(pictures) if not len(p.faces) and not len(p.ignore)]
         # A group photograph teaches more than a portrait, but the few large groups must not crowd out the rest.
-        weights = [np.where(_profiles(pictures[i].faces), 4.0, 1.0) for i in self.with_faces]
+        weights = [_rareness(self.pixels(i), pictures[i].faces) for i in self.with_faces]
         self._face_weights = [np.cumsum(of_faces).tolist() for of_faces in weights]
         self._weights = np.cumsum([1 + min(3.0, 0.3 * of_faces.sum()) for of_faces in weights]).tolist()
         made = mistakes or {}
@@ -68,7 +73,7 @@ class Pool:
         return flat.reshape(picture.height, picture.width, 3)
 
     def random_face(self, rng: random.Random) -> tuple[int, npt.NDArray[np.float32]]:
-        """Draw a picture with a face, and one of its faces, (16,); those in profile four times as often."""
+        """Draw a picture with a face, and one of its faces, (16,); rare ones, in profile or dark, more often."""
         (place,) = rng.choices(range(len(self.with_faces)), cum_weights=self._weights)
         index = self.with_faces[place]
         (face,) = rng.choices(self.pictures[index].faces, cum_weights=self._face_weights[place])
@@ -86,7 +91,13 @@ class Pool:
         return rng.choice(self.without_faces)
 
 
-def _profiles(faces: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+def _rareness(pixels: Pixels, faces: Faces) -> npt.NDArray[np.float64]:
+    """How often each face is drawn, by how often another."""
+    in_profile = np.where(_profiles(faces), _OFTEN_IN_PROFILE, 1.0)
+    return np.asarray(np.where(skin_angles(pixels, faces) < _DARK, _OFTEN_DARK, 1.0) * in_profile)
+
+
+def _profiles(faces: Faces) -> npt.NDArray[np.bool_]:
     """Which faces show one eye, or nearly: they are rare, and what a frontal face has is not there."""
     left, right = (faces[:, LANDMARKS][:, i : i + 2] for i in (0, 2))
     return np.asarray(np.hypot(*(right - left).T) < _PROFILE * (faces[:, 2] - faces[:, 0]))
