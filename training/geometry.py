@@ -65,17 +65,17 @@ class View:
     """Where faces were; what is there now is none."""
 
 
-def move(faces: Faces, ignore: Boxes, matrix: npt.NDArray[np.float32], scale: float) -> tuple[Faces, Boxes]:
-    """Move labels by a 2 x 3 matrix; boxes keep upright, with their centre moved and their sides scaled by ``scale``.
+def move(faces: Faces, ignore: Boxes, matrix: npt.NDArray[np.float32]) -> tuple[Faces, Boxes]:
+    """Move labels by a 2 x 3 matrix; boxes become those of the ellipses within them, moved.
 
-    A face is about as wide as it is high: its upright box after a rotation is that of the rotated face, not of the
-    rotated rectangle.
+    A head is about an ellipse: turned, its upright box is that of the turned ellipse, not of the turned rectangle, and
+    nearer to a square than before.
     """
     linear, shift = matrix[:, :2], matrix[:, 2]
     moved = faces.copy()
-    moved[:, :4] = move_boxes(faces[:, :4], matrix, scale)
+    moved[:, :4] = move_boxes(faces[:, :4], matrix)
     moved[:, LANDMARKS] = (faces[:, LANDMARKS].reshape(-1, 5, 2) @ linear.T + shift).reshape(-1, 10)
-    return moved, move_boxes(ignore, matrix, scale)
+    return moved, move_boxes(ignore, matrix)
 
 
 def of_middles(matrix: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
@@ -88,10 +88,11 @@ def of_middles(matrix: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     return moved
 
 
-def move_boxes(boxes: Boxes, matrix: npt.NDArray[np.float32], scale: float) -> Boxes:
+def move_boxes(boxes: Boxes, matrix: npt.NDArray[np.float32]) -> Boxes:
     """Move boxes (N, 4) as :func:`move` does."""
-    centre = (boxes[:, :2] + boxes[:, 2:]) / 2 @ matrix[:, :2].T + matrix[:, 2]
-    half = (boxes[:, 2:] - boxes[:, :2]) * (scale / 2)
+    linear, shift = matrix[:, :2], matrix[:, 2]
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2 @ linear.T + shift
+    half = np.sqrt(((boxes[:, 2:] - boxes[:, :2]) / 2) ** 2 @ (linear**2).T)
     return np.concatenate([centre - half, centre + half], 1).astype(np.float32)
 
 

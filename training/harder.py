@@ -49,7 +49,7 @@ def _turned(degrees: float, picture: Picture, pixels: Pixels, rng: random.Random
     cos, sin = abs(matrix[0, 0]), abs(matrix[0, 1])
     size = round(width * cos + height * sin), round(width * sin + height * cos)
     matrix[:, 2] += (np.array(size) - (width, height)) / 2
-    faces, ignore = move(picture.faces, picture.ignore, matrix.astype(np.float32), 1.0)
+    faces, ignore = move(picture.faces, picture.ignore, matrix.astype(np.float32))
     return View(np.asarray(cv2.warpAffine(pixels, of_middles(matrix), size), np.uint8), faces, ignore)
 
 

@@ -103,7 +103,7 @@ def _plain(pool: Pool, rng: random.Random, size: int, resampled: bool) -> View:
     matrix = np.array([[scale, 0, -x], [0, scale, -y]], np.float32)
     pixels = np.zeros((size, size, 3), np.uint8)
     _warp(source, matrix, scale, pixels, _clean_below(rng, scale, resampled))
-    faces, ignore = geometry.move(picture.places, picture.ignore, matrix, scale)
+    faces, ignore = geometry.move(picture.places, picture.ignore, matrix)
     return View(pixels, *geometry.clip(faces, ignore, (0, 0, size, size)))
 
 
@@ -176,7 +176,7 @@ def _cut_out(
     else:
         pixels = background(pool, rng, width, height)
     _warp(source, matrix, scale, pixels, _clean_below(rng, scale, resampled))
-    faces, ignore = geometry.move(picture.places, picture.ignore, matrix, scale)
+    faces, ignore = geometry.move(picture.places, picture.ignore, matrix)
     return View(pixels, *geometry.clip(faces, ignore, (0, 0, width, height)))
 
 
@@ -246,7 +246,7 @@ def _mosaic(pool: Pool, rng: random.Random, size: int, resampled: bool) -> View:
         tile = _crop(pool, rng, width, height, (7, min(width, height) * 0.95), resampled)
         view.pixels[top : top + height, left : left + width] = tile.pixels
         place = np.array([[1, 0, left], [0, 1, top]], np.float32)
-        faces, ignore = geometry.move(tile.faces, tile.ignore, place, 1.0)
+        faces, ignore = geometry.move(tile.faces, tile.ignore, place)
         view.faces = np.concatenate([view.faces, faces])
         view.ignore = np.concatenate([view.ignore, ignore])
     return view
@@ -279,8 +279,8 @@ def _paste(pool: Pool, rng: random.Random, size: int) -> View:
             cv2.resize(pool.pixels(index)[y1:y2, x1:x2], (width, height), interpolation=how), np.uint8
         )
         matrix = np.array([[scale, 0, left - x1 * scale], [0, scale, top - y1 * scale]], np.float32)
-        faces, ignore = geometry.clip(*geometry.move(picture.places, picture.ignore, matrix, scale), window)
-        own = geometry.move(face[None], geometry.no_boxes(), matrix, scale)[0][0]
+        faces, ignore = geometry.clip(*geometry.move(picture.places, picture.ignore, matrix), window)
+        own = geometry.move(face[None], geometry.no_boxes(), matrix)[0][0]
         if rng.random() < 0.6:
             faces, ignore = _blend_ellipse(view.pixels, patch, window, own, faces, ignore, rng)
         else:
@@ -323,6 +323,6 @@ def _blend_ellipse(
 def _upside_down(view: View) -> View:
     height, width = view.pixels.shape[:2]
     matrix = np.array([[-1, 0, width], [0, -1, height]], np.float32)
-    faces, ignore = geometry.move(view.faces, view.ignore, matrix, 1.0)
-    masked = geometry.move_boxes(view.masked, matrix, 1.0)
+    faces, ignore = geometry.move(view.faces, view.ignore, matrix)
+    masked = geometry.move_boxes(view.masked, matrix)
     return View(np.ascontiguousarray(view.pixels[::-1, ::-1]), faces, ignore, masked)

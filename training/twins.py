@@ -57,9 +57,9 @@ def _moved(view: View, rng: random.Random) -> View:
     pixels = cv2.warpAffine(
         view.pixels, geometry.of_middles(matrix), (width, height), flags=rng.choice(_INTERPOLATIONS)
     )
-    faces, ignore = geometry.move(view.faces, view.ignore, matrix, scale)
+    faces, ignore = geometry.move(view.faces, view.ignore, matrix)
     # Nobody can tell where a face ends that the view cuts, and moved inwards it would not look cut.
     cut = (view.faces[:, :2] <= 0).any(1) | (view.faces[:, 2:4] >= [width, height]).any(1)
     faces[cut, DOUBTFUL], faces[cut, SURENESS] = 1, np.nan
-    masked = geometry.move_boxes(view.masked, matrix, scale)
+    masked = geometry.move_boxes(view.masked, matrix)
     return View(np.asarray(pixels, np.uint8), *geometry.clip(faces, ignore, (0, 0, width, height)), masked)

@@ -23,7 +23,7 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
 
 
 def test_views_keep_their_promises(pool: Pool) -> None:
-    rng = random.Random(4)
+    rng = random.Random(8)
     faces = 0
     for size in (64, 160) * 150:
         view = compose(pool, rng, size)
@@ -69,9 +69,25 @@ def test_labels_move_with_their_pixels() -> None:
     assert mirrored.faces[0, :4].tolist() == mirrored.masked[0].tolist() == [30, 5, 50, 25]
     assert mirrored.ignore[0].tolist() == [29, 6, 49, 26]
     matrix = np.array([[0, -2, 100], [2, 0, 7]], np.float32)  # a quarter turn, twice as large
-    moved, _ = geometry.move(face, geometry.no_boxes(), matrix, 2.0)
+    moved, _ = geometry.move(face, geometry.no_boxes(), matrix)
     assert moved[0, 4:6].tolist() == [100 - 2 * 12, 2 * 20 + 7]
     assert (moved[0, 2:4] - moved[0, :2]).tolist() == [40, 40]
+
+
+@pytest.mark.parametrize("degrees", [0.0, 17.0, 45.0, -60.0, 90.0, 180.0])
+def test_a_turned_box_holds_the_turned_ellipse(degrees: float) -> None:
+    angle, stretch = np.radians(degrees), 1.1
+    linear = np.array(
+        [[np.cos(angle) * stretch, -np.sin(angle)], [np.sin(angle), np.cos(angle) / stretch]], np.float32
+    )
+    face = np.full((1, FACE_WIDTH), np.nan, np.float32)
+    face[0, :4] = 10, 20, 40, 60
+    moved, ignore = geometry.move(face, face[:, :4], np.concatenate([linear, [[7], [-3]]], 1))
+    around = np.linspace(0, 2 * np.pi, 3601)
+    outline = np.stack([25 + 15 * np.cos(around), 40 + 20 * np.sin(around)], 1) @ linear.T + (7, -3)
+    expected = np.concatenate([outline.min(0), outline.max(0)])
+    assert np.allclose(moved[0, :4], expected, atol=1e-3)
+    assert np.array_equal(ignore, moved[:, :4])
 
 
 def test_a_face_cut_in_half_is_ignored_and_a_sliver_is_gone() -> None:
