@@ -3,7 +3,9 @@
 The faces of the validation pictures from 24 px on were grouped by eye, by how light or dark the skin looks in the
 picture and by the age that a person seems to have: by looks alone, and from one picture. Faces whose skin cannot be
 told (grey or coloured pictures) count in no group of tone. Every face is shown at the same sizes, its picture reduced
-on an empty canvas, so that groups with larger portraits have no advantage.
+on an empty canvas, so that groups with larger portraits have no advantage. A face in several copies of one photograph
+counts once, where it is largest, or each time with ``--repeats``. ``--looks`` counts ten looks at each, since
+which small faces an input shows well is chance.
 """
 
 import argparse
@@ -20,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from training.anchors import iou
+from training.evaluate import looks
 from training.finders import Finder, finder
 
 __all__ = ["GroupedFace", "Recall", "at_size", "main", "read_groups", "recall_by_group"]
@@ -41,16 +44,19 @@ class GroupedFace(msgspec.Struct, frozen=True):
     bbox: tuple[float, float, float, float]
     tone: str | None
     age: str | None
+    repeats: str | None = None
+    """The file in which the same face of the same photograph is larger."""
 
 
-def read_groups(path: Path = _GROUPS) -> list[GroupedFace]:
-    """Read the grouped faces, one a line.
+def read_groups(path: Path = _GROUPS, *, repeats: bool = False) -> list[GroupedFace]:
+    """Read the grouped faces, one a line; with ``repeats`` those too that are larger in another file.
 
     Raises:
         msgspec.ValidationError: a line is no such face.
     """
     lines = path.read_text(encoding="utf-8").splitlines()
-    return [msgspec.json.decode(line, type=GroupedFace) for line in lines]
+    faces = [msgspec.json.decode(line, type=GroupedFace) for line in lines]
+    return [face for face in faces if repeats or face.repeats is None]
 
 
 def at_size(
@@ -80,9 +86,12 @@ def at_size(
 
 
 def recall_by_group(
-    find: Finder, folder: Path, faces: list[GroupedFace], threshold: float = 0.5
+    finders: list[Finder], folder: Path, faces: list[GroupedFace], threshold: float = 0.5
 ) -> dict[str, dict[int, Recall]]:
-    """Return for each group, named ``tone: darker`` and so on, and for each size how many of its faces are found."""
+    """Return for each group, named ``tone: darker`` and so on, and for each size how many of its faces are found.
+
+    A face counts as often as there are finders.
+    """
     counts: dict[str, dict[int, list[int]]] = defaultdict(lambda: {size: [0, 0] for size in SIZES})
     for face in faces:
         image = np.asarray(cv2.imread(str(folder / "images" / face.file), cv2.IMREAD_COLOR), np.uint8)
@@ -90,14 +99,16 @@ def recall_by_group(
         for size in SIZES:
             if (shown := at_size(image, face.bbox, size)) is None:
                 continue
-            canvas, box = shown
-            found = find(canvas)
-            overlaps = iou(found.boxes[found.scores >= threshold], box[None])
-            hit = bool((overlaps >= _MATCH).any())
+            hits = sum(_finds(find, *shown, threshold) for find in finders)
             for name in names:
-                counts[name][size][0] += hit
-                counts[name][size][1] += 1
+                counts[name][size][0] += hits
+                counts[name][size][1] += len(finders)
     return {name: {size: (row[0], row[1]) for size, row in counts[name].items()} for name in sorted(counts)}
+
+
+def _finds(find: Finder, canvas: Image, box: npt.NDArray[np.float32], threshold: float) -> bool:
+    found = find(canvas)
+    return bool((iou(found.boxes[found.scores >= threshold], box[None]) >= _MATCH).any())
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -106,14 +117,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, help="labels.jsonl and images/")
     parser.add_argument("models", type=Path, nargs="+", help="ONNX files")
     parser.add_argument("--threshold", type=float, default=0.5)
+    parser.add_argument("--looks", action="store_true", help="ten looks at every face, not one")
+    parser.add_argument("--repeats", action="store_true", help="the copies of a photograph, too")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     options = parser.parse_args(arguments)
     cv2.setNumThreads(1)
-    faces = read_groups()
-    results = {
-        path.stem: recall_by_group(finder(path, _CANVAS), options.folder, faces, options.threshold)
-        for path in options.models
-    }
+    faces = read_groups(repeats=options.repeats)
+    results = {}
+    for path in options.models:
+        finders = looks(path, _CANVAS) if options.looks else [finder(path, _CANVAS)]
+        results[path.stem] = recall_by_group(finders, options.folder, faces, options.threshold)
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     for name, result in results.items():

@@ -56,16 +56,21 @@ def test_faces_count_in_their_groups(tmp_path: Path) -> None:
         GroupedFace("missed.png", box, "lighter", "adult"),
         GroupedFace("found.png", box, None, None),
     ]
-    result = recall_by_group(_find_white, tmp_path, faces)
+    result = recall_by_group([_find_white], tmp_path, faces)
     assert set(result) == {"all", "age: adult", "tone: darker", "tone: lighter"}
     assert result["all"] == {12: (2, 3), 16: (2, 3), 24: (2, 3), 48: (0, 0)}
     assert result["age: adult"][24] == (1, 2)
     assert (result["tone: darker"][12], result["tone: lighter"][12]) == ((1, 1), (0, 1))
+    twice = recall_by_group([_find_white, lambda image: _find_white(image[:1])], tmp_path, faces)
+    assert twice["all"] == {12: (2, 6), 16: (2, 6), 24: (2, 6), 48: (0, 0)}
 
 
 def test_the_grouped_faces() -> None:
-    faces = read_groups()
+    faces, once = read_groups(repeats=True), read_groups()
     assert len(faces) == len({(face.file, face.bbox) for face in faces})
+    assert 0 < len(once) < len(faces)
+    assert all(face in faces for face in once)
+    assert {face.repeats for face in faces} - {None} <= {face.file for face in once}
     assert {face.tone for face in faces} == {"lighter", "medium", "darker", None}
     assert {face.age for face in faces} == {"child", "adult", "older"}
     assert all(max(face.bbox[2] - face.bbox[0], face.bbox[3] - face.bbox[1]) >= min(SIZES) for face in faces)
