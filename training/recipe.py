@@ -87,6 +87,11 @@ STAGES = (
         "--learn all --rate 3e-4 --views 2400000 --decay 0.1 --masked 0.36 --twins 0.3 --steadiness 3",
         "--origin-share 0.5 --score-shift 0.3375 --box-scale 1.068",
     ),
+    Stage(
+        "13",
+        "--learn stages --rate 3e-4 --views 2456000 --decay 0.0163 --masked 0.33 --twins 0.3 --steadiness 3",
+        "--origin-share 0.35 --score-shift 0.3925 --box-scale 1.0765",
+    ),
 )
 
 

@@ -105,8 +105,8 @@ REGISTRY: Final[dict[str, ModelEntry]] = {
             source="comes with the service",
             input="1×3×H×W float32, RGB, H and W free multiples of 32",
             speed="fastest",
-            sha256=("c50cee5b0218dde7c35267af82aacaa7936775f8ce3f7fe36736d507a1e578b1",),
-            size_bytes=774_813,
+            sha256=("60d1eb0bcbf85b675cfbcaf4dc10f282af49ef609aa6b0dd2f61b851634b960b",),
+            size_bytes=774_815,
             bundled=True,
         ),
         ModelEntry(
