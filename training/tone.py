@@ -18,7 +18,7 @@ def skin_angles(pixels: Pixels, faces: Faces) -> npt.NDArray[np.float32]:
     """Return the individual typology angles of the cheeks, (G,), degrees; NaN without landmarks or pixels.
 
     The angle is that of (b*, L* - 50) in CIELAB: 28 and more for light skin, under -30 for dark skin (Chardon, Cretois
-    and Hourseau, 1991, "Skin colour typology and suntanning pathways").
+    and Hourseau, 1991, "Skin colour typology and suntanning pathways"). In grey pictures it is 90 or -90.
 
     Args:
         pixels: The picture, (H, W, 3), BGR.

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.training.support import labelled_folder
+from tests.training.support import draw_face, labelled_folder
 from training.geometry import FACE_WIDTH, LANDMARKS, Faces
 from training.labels import read_labels
 from training.pool import Pool
@@ -17,10 +17,9 @@ from training.tone import skin_angles
 
 
 def _face(x: float, y: float, size: float) -> Faces:
-    points = np.array([(0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.78), (0.65, 0.78)]) * size + (x, y)
+    label = draw_face(np.zeros((100, 100, 3), np.uint8), x, y, size)
     face = np.full((1, FACE_WIDTH), np.nan, np.float32)
-    face[0, :4] = x, y, x + size, y + size
-    face[0, LANDMARKS] = points.ravel()
+    face[0, :4], face[0, LANDMARKS] = label["bbox"], label["landmarks"]
     return face
 
 
